@@ -1,0 +1,212 @@
+"""Gates: has the sampler converged, and was the truth recovered?"""
+
+import arviz as az
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+__all__ = ["ConvergenceError", "RecoveryError", "check_convergence", "check_recovery"]
+
+
+class ConvergenceError(RuntimeError):
+    """Raised when draws must not be used yet."""
+
+
+class RecoveryError(AssertionError):
+    """Raised when a fit to simulated data misses the truth."""
+
+
+def _worst(values, better):
+    """Name the element of a variable that has the worst value, and the value."""
+    flat = values.stack(element=values.dims) if values.ndim else values.expand_dims("element")
+    finite = flat.dropna("element")
+    if finite.size == 0:
+        return "", np.nan
+    at = finite.argmin("element") if better == "high" else finite.argmax("element")
+    element = finite.isel(element=at)
+    labels = [str(element[d].item()) for d in values.dims if d in element.coords]
+    return (f"[{', '.join(labels)}]" if labels else ""), float(element)
+
+
+def check_convergence(idata, *, rhat=1.01, ess=400, divergences=0, var_names=None):
+    """
+    Check that the draws may be used, and raise if not.
+
+    Unlike :func:`arviz.summary`, which shows the diagnostics and leaves the verdict to the
+    reader, it fails: a notebook that calls it cannot go on with draws that did not converge.
+
+    Parameters
+    ----------
+    idata : xarray.DataTree
+        What :func:`pymc.sample` returned, with groups ``posterior`` and ``sample_stats``.
+    rhat : float
+        Largest rank-normalised split R-hat allowed.
+    ess : float
+        Smallest effective sample size allowed, of the bulk and of the tails.
+    divergences : int
+        Largest number of divergent transitions allowed.
+    var_names : list of str, optional
+        Variables to look at; all if not given.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One line per variable: number of elements, worst R-hat, worst bulk and tail effective
+        sample sizes and the element that has the worst R-hat. Elements that are the same in all
+        draws by construction (a diagonal of ones) are left out and counted in ``constant``.
+
+    Raises
+    ------
+    ConvergenceError
+        If any limit is broken, naming variables and elements, with what to try.
+    ValueError
+        If there is one chain only, or no draws.
+
+    References
+    ----------
+    Vehtari, A., Gelman, A., Simpson, D., Carpenter, B., & Bürkner, P.-C. (2021).
+    Rank-normalization, folding, and localization: An improved R-hat for assessing convergence of
+    MCMC. Bayesian Analysis, 16(2), 667-718.
+
+    Examples
+    --------
+    >>> import arviz as az
+    >>> import numpy as np
+    >>> from helpers import check_convergence
+    >>> draws = np.random.default_rng(1).normal(size=(4, 1000))
+    >>> table = check_convergence(az.from_dict({"posterior": {"x": draws}}))
+    >>> bool(table.loc["x", "rhat"] < 1.01)
+    True
+    """
+    posterior = idata["posterior"].to_dataset()
+    if var_names is not None:
+        posterior = posterior[list(var_names)]
+    if posterior.sizes.get("chain", 0) < 2:
+        raise ValueError(
+            "R-hat compares chains, and there is one only: sample at least 2, better 4."
+        )
+    floats = [name for name, v in posterior.data_vars.items() if v.dtype.kind == "f"]
+    posterior = posterior[floats]
+    constant = (posterior == posterior.isel(chain=0, draw=0)).all(("chain", "draw"))
+    with np.errstate(invalid="ignore", divide="ignore"):  # constant elements: 0 / 0
+        measures = {
+            "rhat": az.rhat(posterior),
+            "ess_bulk": az.ess(posterior, method="bulk"),
+            "ess_tail": az.ess(posterior, method="tail"),
+        }
+    lines, problems = [], []
+    for name in posterior.data_vars:
+        line = {"variable": name, "elements": int(constant[name].size)}
+        line["constant"] = int(constant[name].sum())
+        not_finite = ~np.isfinite(posterior[name]).all(("chain", "draw"))
+        if bool(not_finite.any()):
+            problems.append(f"{name} has draws that are not finite")
+        for measure, values in measures.items():
+            values = values[name].where(~constant[name])
+            element, worst = _worst(values, "low" if measure == "rhat" else "high")
+            line[measure] = worst
+            if measure == "rhat":
+                line["worst"] = element
+                if worst > rhat:
+                    problems.append(f"{name}{element} has R-hat {worst:.3f} (limit {rhat:g})")
+            elif worst < ess:
+                problems.append(f"{name}{element} has {measure} {worst:.0f} (limit {ess:g})")
+        lines.append(line)
+    n_divergent = 0
+    if "sample_stats" in idata.children and "diverging" in idata["sample_stats"].data_vars:
+        n_divergent = int(idata["sample_stats"]["diverging"].sum())
+    if n_divergent > divergences:
+        problems.insert(0, f"{n_divergent} divergent transitions (limit {divergences})")
+    columns = ["variable", "elements", "constant", "rhat", "ess_bulk", "ess_tail", "worst"]
+    table = pd.DataFrame(lines, columns=columns).set_index("variable")
+    if problems:
+        raise ConvergenceError(
+            f"The draws must not be used yet: {'; '.join(problems[:12])}"
+            + (f"; and {len(problems) - 12} more" if len(problems) > 12 else "")
+            + ". Try more tuning and draws, another parametrisation, or a higher target_accept."
+        )
+    return table
+
+
+def check_recovery(idata, truth, *, prob=0.89, max_z=5.0, min_p=1e-4):
+    """
+    Check that the posterior of simulated data holds the truth, and raise if not.
+
+    Two things must hold for each variable: no true value lies further than `max_z` posterior
+    standard deviations from the posterior mean, and the number of true values inside the
+    `prob` intervals is not improbably small for intervals that hold their truth with that
+    probability.
+
+    Parameters
+    ----------
+    idata : xarray.DataTree
+        Draws, with a group ``posterior``.
+    truth : xarray.Dataset or mapping of str to array_like
+        True values by variable, with the shapes or dims of the posterior's variables.
+    prob : float
+        Probability of the equal-tailed intervals, in (0, 1).
+    max_z : float
+        Largest distance allowed, in posterior standard deviations.
+    min_p : float
+        Smallest binomial probability allowed for so few intervals, or fewer, to hold their truth.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One line per variable: elements, share of intervals that hold the truth (``coverage``),
+        mean error and root mean squared error of the posterior mean, largest distance in
+        posterior standard deviations.
+
+    Raises
+    ------
+    RecoveryError
+        If the truth is missed, naming the variables.
+
+    Examples
+    --------
+    >>> import arviz as az
+    >>> import numpy as np
+    >>> from helpers.checks import check_recovery
+    >>> draws = np.random.default_rng(1).normal(0.3, 1, size=(4, 1000))
+    >>> table = check_recovery(az.from_dict({"posterior": {"x": draws}}), {"x": 0.0})
+    >>> float(table.loc["x", "coverage"])
+    1.0
+    """
+    posterior = idata["posterior"]
+    lines, problems = [], []
+    for name, true in truth.items():
+        draws = posterior[name]
+        dims = [d for d in draws.dims if d not in ("chain", "draw")]
+        if hasattr(true, "dims"):
+            true = true.sel({d: draws[d] for d in dims}).transpose(*dims)
+        true = np.asarray(true, dtype=float)
+        x = draws.transpose("chain", "draw", *dims).to_numpy()
+        x = x.reshape(-1, *true.shape)
+        low, high = np.quantile(x, [(1 - prob) / 2, (1 + prob) / 2], axis=0)
+        inside = (low <= true) & (true <= high)
+        error = x.mean(axis=0) - true
+        sd = x.std(axis=0)
+        # An element that is the same in all draws (a share of 0 off the menu) is right or wrong.
+        z = np.divide(error, sd, out=np.where(error == 0, 0.0, np.inf), where=sd > 0)
+        largest = float(np.abs(z).max())
+        p = stats.binom.cdf(inside.sum(), inside.size, prob)
+        lines.append(
+            {
+                "variable": name,
+                "elements": inside.size,
+                "coverage": float(inside.mean()),
+                "mean_error": float(error.mean()),
+                "rmse": float(np.sqrt((error**2).mean())),
+                "largest_z": largest,
+            }
+        )
+        if not largest <= max_z:
+            problems.append(f"{name} is up to {largest:.1f} standard deviations off")
+        if p < min_p:
+            problems.append(
+                f"{inside.sum()} of {inside.size} intervals of {name} hold the truth, "
+                f"where {prob:.0%} should"
+            )
+    if problems:
+        raise RecoveryError(f"The truth is missed: {'; '.join(problems)}.")
+    return pd.DataFrame(lines).set_index("variable")

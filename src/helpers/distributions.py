@@ -1,0 +1,230 @@
+"""PyMC distributions of counts over categories that were not always on the menu."""
+
+import numpy as np
+import pytensor.tensor as pt
+from pymc.distributions.dist_math import check_parameters, factln
+from pymc.distributions.distribution import Discrete, SymbolicRandomVariable
+from pymc.distributions.shape_utils import implicit_size_from_params, rv_size_is_none
+from pymc.pytensorf import normalize_rng_param
+from pytensor.tensor.random.basic import multinomial
+from pytensor.tensor.random.utils import normalize_size_param
+from pytensor.tensor.variable import TensorConstant
+
+__all__ = ["MaskedMultinomial"]
+
+
+def _as_available(available):
+    """Coerce a menu to a boolean tensor, refusing constants that are not 0 or 1."""
+    available = pt.as_tensor(available)
+    if isinstance(available, TensorConstant):
+        values = np.asarray(available.data)
+        if not np.isin(values, (0, 1)).all():
+            raise ValueError(
+                "`available` must hold only True/False (or 1/0): "
+                f"found {values[~np.isin(values, (0, 1))][:3].tolist()}."
+            )
+        empty = ~values.astype(bool).any(axis=-1)
+        if empty.any():
+            raise ValueError(
+                "Every menu needs at least one available category: "
+                f"`available` is empty at {np.argwhere(empty)[:5].tolist()}."
+            )
+    return available if available.dtype == "bool" else pt.neq(available, 0)
+
+
+def _as_logits(logits, p):
+    """Turn whichever of `logits` and `p` was given into logits."""
+    if (logits is None) == (p is None):
+        raise ValueError("Give exactly one of `logits` and `p`.")
+    if p is None:
+        return pt.as_tensor(logits)
+    p = pt.as_tensor(p)
+    if isinstance(p, TensorConstant):
+        values = np.asarray(p.data)
+        if (values < 0).any() or not np.allclose(values.sum(axis=-1), 1):
+            raise ValueError(
+                "`p` must be non-negative and sum to 1 over all categories, on the menu or not: "
+                f"its sums lie between {values.sum(axis=-1).min():.6g} and "
+                f"{values.sum(axis=-1).max():.6g}, its smallest entry is {values.min():.6g}."
+            )
+    p = check_parameters(
+        p,
+        pt.ge(p, 0),
+        pt.isclose(pt.sum(p, axis=-1), 1),
+        msg="p >= 0, sum(p) = 1",
+    )
+    return pt.log(p)
+
+
+def _on_menu(logits, available):
+    """Logits with unavailable categories at -inf: exact in value and in gradient."""
+    return pt.switch(available, logits, -np.inf)
+
+
+class MaskedMultinomialRV(SymbolicRandomVariable):
+    name = "masked_multinomial"
+    extended_signature = "[rng],[size],(),(k),(k)->[rng],(k)"
+    _print_name = ("MaskedMultinomial", "\\operatorname{MaskedMultinomial}")
+
+    @classmethod
+    def rv_op(cls, n, logits, available, *, size=None, rng=None):
+        n = pt.as_tensor(n, dtype=int)
+        logits = pt.as_tensor(logits)
+        available = pt.as_tensor(available)
+        rng = normalize_rng_param(rng)
+        size = normalize_size_param(size)
+
+        if rv_size_is_none(size):
+            size = implicit_size_from_params(n, logits, available, ndims_params=cls.ndims_params)
+
+        # The multinomial sampler gives whatever rounding leaves over to the last category, which
+        # may not be on the menu. Drawing in ascending order of p makes the last the likeliest.
+        logits_b, available_b = pt.broadcast_arrays(logits, available)
+        p = pt.special.softmax(_on_menu(logits_b, available_b), axis=-1)
+        order = pt.argsort(p, axis=-1)
+        next_rng, ascending = multinomial(
+            n, pt.take_along_axis(p, order, axis=-1), size=size, rng=rng, return_next_rng=True
+        )
+        back = pt.broadcast_to(pt.argsort(order, axis=-1), ascending.shape)
+        draws = pt.take_along_axis(ascending, back, axis=-1)
+
+        return cls(
+            inputs=[rng, size, n, logits, available],
+            outputs=[next_rng, draws],
+        )(rng, size, n, logits, available)
+
+
+class MaskedMultinomial(Discrete):
+    r"""
+    Multinomial distribution over the categories that were on the menu.
+
+    Unlike :class:`pymc.Multinomial`, it knows which categories could be chosen: those that could
+    not are left out of the normalisation, so that their zeros say nothing about preference. With
+    everything available the two are the same. This is the conditional logit with varying choice
+    sets of McFadden (1974).
+
+    .. math::
+
+       f(x \mid n, \eta, a) = \frac{n!}{\prod_k x_k!} \prod_{k: a_k = 1} p_k^{x_k}, \qquad
+       p_k = \frac{a_k e^{\eta_k}}{\sum_j a_j e^{\eta_j}}
+
+    ==========  ======================================================
+    Support     :math:`x \in \{0, 1, \ldots, n\}^K` such that
+                :math:`\sum_k x_k = n` and :math:`x_k = 0` if :math:`a_k = 0`
+    Mean        :math:`n p_k`
+    Variance    :math:`n p_k (1 - p_k)`
+    Covariance  :math:`-n p_k p_l` for :math:`k \ne l`
+    ==========  ======================================================
+
+    Parameters
+    ----------
+    n : tensor_like of int
+        Total counts in each replicate (n >= 0). Shape ``(...)``.
+    logits : tensor_like of float, optional
+        Unnormalised log-probability of each category as if all were on the menu. Shape
+        ``(..., K)``. A constant added to a whole row changes nothing. Values of unavailable
+        categories are not looked at.
+    p : tensor_like of float, optional
+        Latent preferences, the probabilities with everything on the menu (p >= 0, sum to 1 over
+        the last axis). Shape ``(..., K)``. Exactly one of `logits` and `p` must be given; logits
+        are the safer choice, as they cannot under-flow.
+    available : tensor_like of bool
+        Which categories were on the menu, at least one in every row. Shape ``(..., K)``. May be
+        symbolic, so that a menu can be exchanged with :func:`pymc.set_data`.
+
+    Returns
+    -------
+    TensorVariable
+        The random variable, with the K categories on its last axis.
+
+    Raises
+    ------
+    ValueError
+        If not exactly one of `logits` and `p` is given, if a constant `p` is negative or does not
+        sum to 1, if a constant `available` is not boolean or leaves a menu empty.
+
+    References
+    ----------
+    McFadden, D. (1974). Conditional logit analysis of qualitative choice behavior. In Frontiers
+    in Econometrics, pages 105-142. Academic Press.
+
+    Examples
+    --------
+    Three categories, the second of them missing from the second row's menu:
+
+    >>> import numpy as np
+    >>> import pymc as pm
+    >>> from helpers import MaskedMultinomial
+    >>> with pm.Model() as model:
+    ...     logits = pm.Normal("logits", shape=3)
+    ...     menus = pm.Data("menus", np.array([[1, 1, 1], [1, 0, 1]]))
+    ...     counts = MaskedMultinomial(
+    ...         "counts", n=[10, 6], logits=logits, available=menus,
+    ...         observed=[[5, 3, 2], [4, 0, 2]],
+    ...     )
+    >>> {name: float(logp) for name, logp in model.point_logps().items()}
+    {'logits': -2.76, 'counts': -4.6}
+
+    A positive count of something that could not be chosen is impossible:
+
+    >>> even = MaskedMultinomial.dist(n=3, p=[0.2, 0.2, 0.6], available=[True, True, False])
+    >>> print(pm.logp(even, [1, 1, 1]).eval(), pm.logp(even, [1, 2, 0]).eval().round(4))
+    -inf -0.9808
+    """
+
+    rv_type = MaskedMultinomialRV
+    rv_op = MaskedMultinomialRV.rv_op
+
+    @classmethod
+    def dist(cls, n, logits=None, *, p=None, available, **kwargs):
+        n = pt.as_tensor(n, dtype=int)
+        logits = _as_logits(logits, p)
+        available = _as_available(available)
+        return super().dist([n, logits, available], **kwargs)
+
+    def support_point(rv, size, n, logits, available):
+        # Largest remainders: whole counts that sum to n, none of them off the menu.
+        menu = pt.broadcast_to(available, pt.broadcast_arrays(logits, available)[0].shape)
+        mean = n[..., None] * pt.special.softmax(_on_menu(logits, available), axis=-1)
+        whole = pt.floor(mean)
+        left_over = n - pt.sum(whole, axis=-1)
+        remainder = pt.switch(menu, mean - whole, -1.0)
+        rank = pt.argsort(pt.argsort(-remainder, axis=-1), axis=-1)
+        point = whole + pt.lt(rank, left_over[..., None])
+        if not rv_size_is_none(size):
+            point = pt.broadcast_to(point, pt.concatenate([size, [point.shape[-1]]]))
+        return point
+
+    def logp(value, n, logits, available):
+        """
+        Log-probability of counts.
+
+        Parameters
+        ----------
+        value : tensor_like of int
+            Counts, with the K categories on the last axis.
+
+        Returns
+        -------
+        TensorVariable
+        """
+        masked = _on_menu(logits, available)
+        # A zero count contributes nothing, whatever its logit: 0 * -inf would be NaN.
+        chosen = pt.switch(pt.gt(value, 0), value * logits, 0.0)
+        res = (
+            factln(n)
+            + pt.sum(chosen - factln(value), axis=-1)
+            - n * pt.special.logsumexp(masked, axis=-1)
+        )
+        impossible = pt.or_(pt.lt(value, 0), pt.and_(pt.gt(value, 0), pt.invert(available)))
+        res = pt.switch(
+            pt.or_(pt.any(impossible, axis=-1), pt.neq(pt.sum(value, axis=-1), n)),
+            -np.inf,
+            res,
+        )
+        return check_parameters(
+            res,
+            pt.ge(n, 0),
+            pt.any(available, axis=-1),
+            msg="n >= 0, at least one category available in every row",
+        )

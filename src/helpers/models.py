@@ -1,0 +1,257 @@
+"""From counts and a few choices to a PyMC model."""
+
+from functools import partial
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+
+from helpers.distributions import MaskedMultinomial
+from helpers.effects import CENTRINGS, cluster_intercepts, pilot_intercepts
+
+__all__ = ["choose_reference", "masked_regression", "parameter_names"]
+
+# Logit scale. A logit of 2 is odds of about 7 to 1, and predictors are standardised. Chapter 2
+# looks at what these say about shares before any data.
+DEFAULT_PRIORS = {
+    "intercept": partial(pm.Normal, mu=0, sigma=2),
+    "intercept_mean": partial(pm.Normal, mu=0, sigma=2),
+    "intercept_sd": partial(pm.Exponential, lam=1),
+    "slope": partial(pm.Normal, mu=0, sigma=1),
+}
+
+
+def choose_reference(data):
+    """
+    Choose the category whose logit is 0.
+
+    All logits are measured against the reference, so all of them share its uncertainty: the
+    category that was on the menu in most rows, and of those the most chosen, makes them least
+    correlated.
+
+    Parameters
+    ----------
+    data : CategoryCounts
+        The counts.
+
+    Returns
+    -------
+    str
+        The name of the category.
+    """
+    best = np.lexsort((data.counts.sum(axis=0), data.available.sum(axis=0)))[-1]
+    return data.categories[best]
+
+
+def parameter_names(model):
+    """
+    Name the variables that do not grow with the rows.
+
+    Unlike the default of :func:`pymc.sample`, which stores every deterministic, these are all
+    that is needed to work the row-level ones out again: give them as ``var_names`` when there are
+    many rows.
+
+    Parameters
+    ----------
+    model : pymc.Model
+        A model with a dim called ``row``.
+
+    Returns
+    -------
+    list of str
+    """
+    named = model.free_RVs + model.deterministics
+    return [v.name for v in named if "row" not in (model.named_vars_to_dims.get(v.name) or ())]
+
+
+def masked_regression(
+    data,
+    *,
+    effects="slopes",
+    covariance="category",
+    centring="auto",
+    likelihood="multinomial",
+    availability="known",
+    reference=None,
+    priors=None,
+):
+    r"""
+    Regression of counts on clusters and predictors, for categories not always on the menu.
+
+    Unlike a multinomial regression on all categories, its shares are normalised over what each
+    row's menu held, so that the latent preferences are not pulled down by what could not be
+    chosen:
+
+    .. math::
+
+       y_i \sim \operatorname{MaskedMultinomial}(n_i, \eta_i, a_i), \qquad
+       \eta_{ik} = \alpha_{c(i)k} + \sum_p \tilde x_{ip} \beta_{pk}, \qquad
+       \alpha_{ck} \sim N(\bar\alpha_k, \sigma_k^2),
+
+    with :math:`\eta = 0` for the reference category.
+
+    Parameters
+    ----------
+    data : CategoryCounts
+        R rows, K categories.
+    effects : {"slopes", "intercepts", "pooled"}
+        Which effects vary by cluster: intercepts and slopes, intercepts only (with common
+        slopes), or none. Without predictors, "slopes" is "intercepts".
+    covariance : {"category"}
+        Structure of the covariance of varying effects.
+    centring : {"auto", "conditioned", "centred", "noncentred"}
+        Parametrisation of the varying effects. It changes how fast the model samples, not what
+        it says. "auto" conditions on a pilot fit to the data, which suits clusters with many
+        counts and with few.
+    likelihood : {"multinomial"}
+        Distribution of the counts given the shares.
+    availability : {"known", "ignored"}
+        Whether the menus are used. "ignored" is the plain multinomial, for comparison: it reads
+        what was not on the menu as not chosen.
+    reference : str, optional
+        Category whose logit is 0; it need not be on every menu. If not given,
+        :func:`~helpers.models.choose_reference` picks one.
+    priors : mapping of str to callable, optional
+        Priors to use in place of the defaults, by parameter: ``intercept`` (pooled),
+        ``intercept_mean``, ``intercept_sd``, ``slope``. Each is called as
+        ``prior(name, dims=dims)`` inside the model, as in
+        ``{"slope": functools.partial(pm.Normal, mu=0, sigma=0.5)}``.
+
+    Returns
+    -------
+    pymc.Model
+        With coords ``row``, ``category``, ``contrast`` (all categories but the reference),
+        ``cluster`` and ``predictor``, and these named variables:
+
+        - data: ``available`` (row, category), ``n`` (row), ``cluster_index`` (row),
+          ``predictors`` (row, predictor) in their own units, and ``predictor_mean`` and
+          ``predictor_sd``, by which they are standardised inside;
+        - parameters: ``intercept`` (contrast) if pooled, else ``intercept_mean``,
+          ``intercept_sd`` (contrast) and ``intercept`` (cluster, contrast); ``slope``
+          (predictor, contrast), per standard deviation of the predictor;
+        - ``logits``, the linear predictor; ``preference``, the latent preferences with everything
+          on the menu; ``share``, what is expected under each row's menu: all (row, category);
+        - ``counts`` (row, category), the observed counts.
+
+    Raises
+    ------
+    ValueError
+        For an unknown choice, category or prior, for varying effects without a cluster, and for
+        a predictor that does not vary.
+
+    References
+    ----------
+    McFadden, D. (1974). Conditional logit analysis of qualitative choice behavior. In Frontiers
+    in Econometrics, pages 105-142. Academic Press.
+
+    Examples
+    --------
+    >>> from helpers import masked_regression, simulate_counts
+    >>> data, truth = simulate_counts(n_clusters=5, n_dates=2, random_seed=1)
+    >>> model = masked_regression(data, effects="intercepts")
+    >>> [rv.name for rv in model.free_RVs]
+    ['intercept_mean', 'intercept_sd', 'intercept', 'slope']
+    """
+    _require("effects", effects, ("slopes", "intercepts", "pooled"))
+    _require("covariance", covariance, ("category",))
+    _require("centring", centring, CENTRINGS)
+    _require("likelihood", likelihood, ("multinomial",))
+    _require("availability", availability, ("known", "ignored"))
+    n_predictors = data.predictors.shape[1]
+    if effects == "slopes":
+        if n_predictors:
+            raise NotImplementedError(
+                'Slopes that vary by cluster are not written yet: use effects="intercepts" for '
+                "slopes common to all clusters."
+            )
+        effects = "intercepts"
+    if effects != "pooled" and data.cluster is None:
+        raise ValueError(
+            f'effects="{effects}" needs a cluster for each row: give `cluster` when reading the '
+            'counts, or use effects="pooled".'
+        )
+    if reference is None:
+        reference = choose_reference(data)
+    _require("reference", reference, data.categories)
+    priors = dict(priors or {})
+    for name in priors:
+        _require("a prior's name", name, tuple(DEFAULT_PRIORS))
+
+    def prior(name, dims):
+        return priors.get(name, DEFAULT_PRIORS[name])(name, dims=dims)
+
+    place = data.categories.index(reference)
+    coords = data.coords | {"contrast": [c for c in data.categories if c != reference]}
+    menus = data.available if availability == "known" else np.ones_like(data.available)
+    scaled = _standardise(data.predictors) if n_predictors else None
+
+    with pm.Model(coords=coords) as model:
+        available = pm.Data("available", menus, dims=("row", "category"))
+        n = pm.Data("n", data.n, dims="row")
+        if effects == "pooled":
+            intercept = prior("intercept", "contrast")
+            by_row = _with_reference(intercept, place)
+            by_row = pt.broadcast_to(by_row, (n.shape[0], len(data.categories)))
+        else:
+            cluster_index = pm.Data("cluster_index", data.cluster.codes.astype(int), dims="row")
+            mean = prior("intercept_mean", "contrast")
+            sd = prior("intercept_sd", "contrast")
+            pilot = None
+            if centring in ("auto", "conditioned"):
+                pilot = pilot_intercepts(
+                    data.counts,
+                    menus,
+                    data.cluster.codes,
+                    len(data.cluster.categories),
+                    place,
+                    None if scaled is None else scaled[2],
+                )
+            intercept = cluster_intercepts(
+                "intercept", mean, sd, dims=("cluster", "contrast"), centring=centring, pilot=pilot
+            )
+            by_row = _with_reference(intercept, place)[cluster_index]
+        if n_predictors:
+            x_mean, x_sd, _ = scaled
+            x = pm.Data("predictors", data.predictors.to_numpy(), dims=("row", "predictor"))
+            x_mean = pm.Data("predictor_mean", x_mean, dims="predictor")
+            x_sd = pm.Data("predictor_sd", x_sd, dims="predictor")
+            slope = prior("slope", ("predictor", "contrast"))
+            by_row = by_row + ((x - x_mean) / x_sd) @ _with_reference(slope, place)
+        logits = pm.Deterministic("logits", by_row, dims=("row", "category"))
+        preference = pt.special.softmax(logits, axis=-1)
+        share = pt.special.softmax(pt.switch(available, logits, -np.inf), axis=-1)
+        pm.Deterministic("preference", preference, dims=("row", "category"))
+        pm.Deterministic("share", share, dims=("row", "category"))
+        MaskedMultinomial(
+            "counts",
+            n=n,
+            logits=logits,
+            available=available,
+            observed=data.counts,
+            dims=("row", "category"),
+        )
+    return model
+
+
+def _with_reference(effect, place):
+    """Insert the reference category's zero logit."""
+    zero = pt.zeros_like(effect[..., :1])
+    return pt.concatenate([effect[..., :place], zero, effect[..., place:]], axis=-1)
+
+
+def _standardise(predictors):
+    """Mean, standard deviation and standardised values; a predictor must vary."""
+    x = predictors.to_numpy()
+    mean, sd = x.mean(axis=0), x.std(axis=0)
+    constant = sd <= 1e-12 * np.maximum(1.0, np.abs(mean))
+    if constant.any():
+        raise ValueError(
+            f"The predictor {', '.join(predictors.columns[constant])} is the same in every row: "
+            "leave it out, its effect is part of the intercept."
+        )
+    return mean, sd, (x - mean) / sd
+
+
+def _require(what, value, allowed):
+    if value not in allowed:
+        raise ValueError(f"{what} must be one of {', '.join(map(repr, allowed))}, not {value!r}.")
