@@ -1,0 +1,279 @@
+"""The tables in data/: remade from their source, checked against facts known elsewhere."""
+
+import csv
+import hashlib
+import importlib.util
+import re
+from collections import Counter
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+DATA = Path(__file__).resolve().parents[1] / "data"
+needs_source = pytest.mark.skipif(
+    importlib.util.find_spec("interregnum") is None, reason="pip install interregnum==0.4.1"
+)
+
+
+@pytest.fixture(scope="module")
+def spain():
+    """The build script, as a module."""
+    spec = importlib.util.spec_from_file_location("build_spain", DATA / "build" / "spain.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def table():
+    return pd.read_csv(DATA / "spain_elections.csv", parse_dates=["date"])
+
+
+@pytest.fixture(scope="module")
+def votes(table):
+    return table.filter(like="n_").rename(columns=lambda name: name.removeprefix("n_"))
+
+
+@pytest.fixture(scope="module")
+def families():
+    return pd.read_csv(DATA / "spain_list_families.csv").set_index("list")
+
+
+@pytest.fixture(scope="module")
+def source():
+    """(year, list) -> votes, read from the package by a walk of its own."""
+    yaml = pytest.importorskip("yaml")
+    folder = Path(importlib.util.find_spec("interregnum").origin).parent
+    counts = Counter()
+
+    def walk(year, node):
+        for candidate in node.get("candidates", ()):
+            counts[year, candidate["name"]] += candidate["votes"]
+        for division in node.get("divisions", ()):
+            walk(year, division)
+
+    for path in (folder / "tests/examples/es/generales").glob("es_generales_diputados_????.yaml"):
+        walk(int(path.stem[-4:]), yaml.safe_load(path.read_text(encoding="utf-8")))
+    return counts
+
+
+def test_readme_has_the_checksum_of_every_table():
+    readme = (DATA / "README.md").read_text(encoding="utf-8")
+    stated = dict(re.findall(r"^\| `([\w.]+)` \| `([0-9a-f]{64})` \|$", readme, flags=re.M))
+    actual = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in DATA.glob("*.csv")}
+    assert {name: stated.get(name) for name in actual} == actual
+
+
+def test_readme_has_the_checksum_of_the_source(spain):
+    assert spain.SOURCE_SHA256 in (DATA / "README.md").read_text(encoding="utf-8")
+
+
+def test_rows_are_52_provinces_by_13_elections(table):
+    assert table.shape == (676, 15)
+    assert not table.duplicated(["province", "date"]).any()
+    assert table.province.nunique() == 52
+    assert table.date.nunique() == 13
+    assert table.community.nunique() == 19
+    assert (table.groupby("province").community.nunique() == 1).all()
+    assert not table.province.str.contains(r",| - | / ").any()
+    assert {"A Coruña", "Alicante/Alacant", "Araba/Álava", "Illes Balears"} <= set(table.province)
+
+
+def test_seats_and_population(table):
+    assert (table.groupby("date").seats.sum() == 350).all()
+    assert (table.population.isna() == (table.date.dt.year == 1977)).all()
+    # Turnout among all inhabitants, children included.
+    share = table.filter(like="n_").sum(axis=1) / table.population
+    assert share.dropna().between(0.2, 0.8).all()
+
+
+def test_elections_are_on_the_days_they_were_held(table):
+    # All were on a Sunday, except 1977 (Wednesday), 1979 and 1982 (Thursday).
+    weekday = table.groupby(table.date.dt.year).date.first().dt.day_name()
+    assert weekday.loc[[1977, 1979, 1982]].tolist() == ["Wednesday", "Thursday", "Thursday"]
+    assert (weekday.loc[1983:] == "Sunday").all()
+
+
+def test_counts_are_whole_and_positive_where_on_the_menu(votes):
+    listed = votes.drop(columns="other")
+    assert ((listed > 0) | listed.isna()).all(axis=None)
+    assert (listed.fillna(0) % 1 == 0).all(axis=None)
+    assert (votes.other >= 0).all()  # NaN would fail: other is on every menu
+
+
+def test_share_of_unavailable_cells_and_number_of_menus(votes):
+    off = votes.isna()
+    assert off.mean(axis=None) == pytest.approx(0.1189, abs=5e-5)
+    assert len(off.drop_duplicates()) == 17
+    assert off.sum().to_dict() == {
+        "farleft": 4,
+        "left": 0,
+        "green": 292,
+        "centre": 8,
+        "right": 2,
+        "farright": 146,
+        "regional": 191,
+        "other": 0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("province", "year", "family", "on"),
+    [
+        ("Gipuzkoa", 1977, "centre", False),  # the governing UCD had no list there
+        ("Navarra", 1979, "right", False),  # UPN stood alone, Coalición Democrática did not stand
+        ("Madrid", 1982, "green", False),  # the greens were founded in 1984
+        ("Madrid", 2011, "farright", False),  # no list got the signatures it needed
+        ("Barcelona", 1989, "green", True),  # four lists of greens
+        ("Madrid", 2000, "farright", True),  # several, all below 1 %
+        ("Madrid", 2015, "farright", True),  # Vox
+    ],
+)
+def test_menus_known_from_history(table, votes, province, year, family, on):
+    (count,) = votes[family][(table.province == province) & (table.date.dt.year == year)]
+    assert pd.notna(count) == on
+
+
+@pytest.mark.parametrize(
+    ("family", "year", "official"),
+    [
+        # Official national results (Ministry of the Interior, Congress) of the one list, or the
+        # one of weight, that its family had in that year.
+        ("left", 1982, 10_127_392),  # PSOE
+        ("right", 1982, 5_548_107),  # AP-PDP
+        ("left", 1986, 8_901_718),  # PSOE
+        ("right", 2000, 10_321_178),  # PP
+        ("left", 2008, 11_289_335),  # PSOE
+        ("right", 2011, 10_866_566),  # PP
+        ("right", 2016, 7_941_236),  # PP
+    ],
+)
+def test_national_results_are_the_official_ones(table, votes, family, year, official):
+    assert votes.loc[table.date.dt.year == year, family].sum() == pytest.approx(official, rel=0.01)
+
+
+@needs_source
+@pytest.mark.parametrize(
+    ("name", "year", "official"),
+    [
+        ("UNION DE CENTRO DEMOCRATICO", 1977, 6_310_391),
+        ("CONVERGENCIA I UNIO", 1989, 1_032_243),
+        ("PARTIDO SOCIALISTA OBRERO ESPAÑOL", 1996, 9_425_678),
+        ("SOLIDARIDAD ESPAÑOLA", 1982, 28_451),
+    ],
+)
+def test_source_has_the_official_results(source, name, year, official):
+    assert source[year, name] == pytest.approx(official, rel=0.001)
+
+
+@needs_source
+def test_every_vote_of_the_source_is_in_the_table(source, table, votes):
+    year = table.date.dt.year
+    expected = Counter()
+    for (when, name), count in source.items():
+        expected[when, {"?": "blank", "!": "void"}.get(name[0], "votes")] += count
+    actual = {
+        "votes": votes.sum(axis=1).groupby(year).sum(),
+        "blank": table.blank.groupby(year).sum(),
+        "void": table.void.groupby(year).sum(),
+    }
+    assert {key: actual[key[1]][key[0]] for key in expected} == dict(expected)
+
+
+@needs_source
+def test_table_is_remade_to_the_byte(spain, tmp_path, monkeypatch):
+    out = tmp_path / "again.csv"
+    monkeypatch.setattr("sys.argv", ["spain.py", "--out", str(out)])
+    spain.main()
+    assert out.read_bytes() == (DATA / "spain_elections.csv").read_bytes()
+
+
+@needs_source
+def test_families_cover_every_list_of_one_per_cent(spain, families):
+    assert families.index.is_unique
+    assert set(families.family) == set(spain.FAMILIES)
+    statistics = spain.list_statistics(spain.read_source())
+    large = {name for name, of in statistics.items() if of["max_share"] >= 0.01}
+    assert large <= set(families.index) <= set(statistics)
+    # Whatever smaller list has a row says which party it is, or what its name says.
+    small = families[~families.index.isin(large)]
+    assert small.note.notna().all()
+    by_name = families[families.note.str.startswith("by name: ", na=False)]
+    assert set(by_name.index) <= set(small.index)
+    assert by_name.family.value_counts().to_dict() == {
+        "farright": 24,
+        "farleft": 21,
+        "green": 12,
+    }
+
+
+@needs_source
+def test_telltale_names_are_in_the_table_or_left_out_on_purpose(spain, families):
+    words = r"FALANG|COMUNIST|ANTICAPITALIST|\bVERDES?\b|\bVERDS\b|ECOLOG|ANIMALIST|\bVOX\b"
+    names = pd.Series(list(spain.list_statistics(spain.read_source())))
+    telling = names[names.str.contains(words)]
+    assert set(telling) - set(families.index) == {
+        "RECORTES CERO-GRUPO VERDE",
+        "X LA IZQUIERDA-LOS VERDES",
+        "CANARIAS DECIDE: LOS VERDES, UNIDAD DEL PUEBLO Y A",
+        "PARTIDO ROJI-VERDE",
+        "SALUD Y ECOLOGIA EN SOLIDARIDAD",
+        "SIETE ESTRELLAS VERDES",
+    }
+    falangist = families.index.str.contains("FALANG")
+    assert set(families.family[falangist]) == {"farright"}
+
+
+def test_readme_has_the_numbers_of_the_tables(votes, families):
+    readme = (DATA / "README.md").read_text(encoding="utf-8")
+    off = votes.isna()
+    share, menus = off.mean(axis=None), len(off.drop_duplicates())
+    assert f"{share:.1%} ({off.sum(axis=None)})".replace("%", " %") in readme
+    assert f"{menus} different menus" in readme
+    stated = dict(re.findall(r"^\| (\w+) \| (\d+) \|", readme, flags=re.M))
+    rows_off = off.sum()[lambda count: count > 0]
+    assert {family: int(count) for family, count in stated.items()} == rows_off.to_dict()
+    assert f"In {(votes.other == 0).sum()} rows no such list stood" in readme
+    by_name = families.family[families.note.str.startswith("by name: ", na=False)]
+    for family, count in by_name.value_counts().items():
+        assert f"{family} ({count})" in readme
+
+
+def test_families_agree_on_spellings(families):
+    """Lists whose names differ only in accents, case and punctuation are one party."""
+    bare = families.index.str.normalize("NFD").str.upper().str.replace(r"[^A-Z]", "", regex=True)
+    assert (families.groupby(bare).family.nunique() == 1).all()
+
+
+def test_missing_package_is_one_clear_line(spain, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(SystemExit, match=r"pip install interregnum==0\.4\.1$"):
+        spain.read_source()
+
+
+@needs_source
+def test_changed_source_is_refused(spain, monkeypatch):
+    monkeypatch.setattr(spain, "SOURCE_SHA256", "0" * 64)
+    with pytest.raises(SystemExit, match=r"pip install interregnum==0\.4\.1$"):
+        spain.read_source()
+
+
+@needs_source
+@pytest.mark.parametrize(
+    ("edit", "complaint"),
+    [
+        (lambda rows: rows[1:], "PARTIDO SOCIALISTA OBRERO ESPAÑOL is missing: it took 63.9%"),
+        (lambda rows: [*rows, rows[0]], "PARTIDO SOCIALISTA OBRERO ESPAÑOL stands twice"),
+        (lambda rows: [{**rows[0], "family": "middle"}, *rows[1:]], "unknown family 'middle'"),
+        (lambda rows: [{**rows[0], "votes": "7"}, *rows[1:]], "run --refresh"),
+    ],
+)
+def test_faulty_families_are_refused(spain, tmp_path, monkeypatch, edit, complaint):
+    with (DATA / "spain_list_families.csv").open(encoding="utf-8", newline="") as file:
+        rows = edit(list(csv.DictReader(file)))
+    path = tmp_path / "families.csv"
+    path.write_text(spain.to_csv(spain.FAMILY_COLUMNS, rows), encoding="utf-8")
+    monkeypatch.setattr(spain, "FAMILIES_CSV", path)
+    with pytest.raises(SystemExit, match=complaint):
+        spain.read_families(spain.list_statistics(spain.read_source()), refresh=False)
