@@ -80,13 +80,15 @@ def check_convergence(idata, *, rhat=1.01, ess=400, divergences=0, var_names=Non
     """
     posterior = idata["posterior"].to_dataset()
     if var_names is not None:
-        posterior = posterior[list(var_names)]
+        posterior = posterior[[var_names] if isinstance(var_names, str) else list(var_names)]
     if posterior.sizes.get("chain", 0) < 2:
         raise ValueError(
             "R-hat compares chains, and there is one only: sample at least 2, better 4."
         )
-    floats = [name for name, v in posterior.data_vars.items() if v.dtype.kind == "f"]
-    posterior = posterior[floats]
+    numeric = [name for name, v in posterior.data_vars.items() if v.dtype.kind in "fiub"]
+    if not numeric or posterior.sizes.get("draw", 0) == 0:
+        raise ValueError("There are no draws of any variable to check.")
+    posterior = posterior[numeric].astype(float)
     constant = (posterior == posterior.isel(chain=0, draw=0)).all(("chain", "draw"))
     with np.errstate(invalid="ignore", divide="ignore"):  # constant elements: 0 / 0
         measures = {
@@ -100,11 +102,16 @@ def check_convergence(idata, *, rhat=1.01, ess=400, divergences=0, var_names=Non
         line["constant"] = int(constant[name].sum())
         not_finite = ~np.isfinite(posterior[name]).all(("chain", "draw"))
         if bool(not_finite.any()):
-            problems.append(f"{name} has draws that are not finite")
+            element, _ = _worst(not_finite.astype(float), "low")
+            problems.append(f"{name}{element} has draws that are not finite")
         for measure, values in measures.items():
             values = values[name].where(~constant[name])
             element, worst = _worst(values, "low" if measure == "rhat" else "high")
             line[measure] = worst
+            unknown = values.isnull() & ~constant[name] & ~not_finite
+            if bool(unknown.any()):
+                element_unknown, _ = _worst(unknown.astype(float), "low")
+                problems.append(f"{name}{element_unknown} has too few draws to tell its {measure}")
             if measure == "rhat":
                 line["worst"] = element
                 if worst > rhat:
@@ -161,6 +168,8 @@ def check_recovery(idata, truth, *, prob=0.89, max_z=5.0, min_p=1e-4):
     ------
     RecoveryError
         If the truth is missed, naming the variables.
+    ValueError
+        If the shape of a truth is not that of its draws.
 
     Examples
     --------
@@ -179,9 +188,15 @@ def check_recovery(idata, truth, *, prob=0.89, max_z=5.0, min_p=1e-4):
         dims = [d for d in draws.dims if d not in ("chain", "draw")]
         if hasattr(true, "dims"):
             true = true.sel({d: draws[d] for d in dims}).transpose(*dims)
-        true = np.asarray(true, dtype=float)
         x = draws.transpose("chain", "draw", *dims).to_numpy()
-        x = x.reshape(-1, *true.shape)
+        x = x.reshape(-1, *x.shape[2:])
+        true = np.asarray(true, dtype=float)
+        if true.shape not in ((), x.shape[1:]):
+            raise ValueError(
+                f"The truth of {name!r} has shape {true.shape}, and its draws have {x.shape[1:]}: "
+                "give one true value per element."
+            )
+        true = np.broadcast_to(true, x.shape[1:])
         low, high = np.quantile(x, [(1 - prob) / 2, (1 + prob) / 2], axis=0)
         inside = (low <= true) & (true <= high)
         error = x.mean(axis=0) - true

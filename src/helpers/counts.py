@@ -2,7 +2,7 @@
 
 import difflib
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,8 +14,8 @@ from scipy.sparse.csgraph import connected_components
 
 __all__ = ["CategoryCounts", "read_counts"]
 
-# Whole numbers above this are no longer exact in double precision.
-_LARGEST_COUNT = 2**53
+# From here on, double precision no longer tells a whole number from the next.
+_TOO_LARGE = 2**53
 _LISTED = 5
 
 
@@ -37,6 +37,11 @@ def _cells(bad, rows, categories):
 def _require_columns(frame, names, role):
     """Refuse names that are not columns of the frame, with the nearest that are."""
     for name in names:
+        if not isinstance(name, Hashable):
+            raise ValueError(
+                f"The name of a column is needed as {role}, not a {type(name).__name__}: put it "
+                "into the table and give its name."
+            )
         if name not in frame.columns:
             close = difflib.get_close_matches(str(name), map(str, frame.columns), n=3, cutoff=0.5)
             hint = (
@@ -85,6 +90,11 @@ def _numbers(frame, rows, role):
     out = np.empty(frame.shape)
     for k, name in enumerate(frame.columns):
         column = frame[name]
+        if column.dtype.kind in "mMc":
+            raise ValueError(
+                f"The {role} column {name!r} holds {column.dtype}, not numbers: convert it to a "
+                "number in the unit you mean."
+            )
         numbers = pd.to_numeric(column, errors="coerce")
         no_number = (numbers.isna() & column.notna()).to_numpy()
         if no_number.any() or not pd.api.types.is_numeric_dtype(numbers):
@@ -233,6 +243,7 @@ class CategoryCounts:
                 f"Availability must have the counts' shape {counts.shape}, not {available.shape}."
             )
         rows = pd.RangeIndex(len(counts), name="row") if self.rows is None else self.rows
+        self._check_length("row labels", rows)
         put("rows", _row_labels(pd.Index(rows)))
         put("available", _booleans(available, self.rows, "Availability"))
         put("counts", self._whole_counts(counts))
@@ -257,7 +268,7 @@ class CategoryCounts:
             (np.isinf(values), "Infinite", "correct or leave out"),
             (values < 0, "Negative", "correct or leave out"),
             (values != np.floor(values), "Fractional", "give whole numbers, not shares, in"),
-            (values > _LARGEST_COUNT, "Too large (above 2**53)", "rescale the units of"),
+            (values >= _TOO_LARGE, "Too large (2**53 or more)", "rescale the units of"),
         ):
             if bad.any():
                 raise ValueError(
@@ -269,8 +280,12 @@ class CategoryCounts:
                 f"Positive counts of categories that were not on the menu in "
                 f"{_cells(impossible, rows, categories)}: correct the counts, or the availability."
             )
-        if values.sum(axis=1).max() > _LARGEST_COUNT:
-            raise ValueError("A row's total is above 2**53: rescale the units of the counts.")
+        large = values.sum(axis=1) >= _TOO_LARGE
+        if large.any():
+            raise ValueError(
+                f"The total is too large (2**53 or more) in row(s) {_listing(rows[large])}: "
+                "rescale the units of the counts."
+            )
         return values.astype(np.int64)
 
     def _check_menus(self):
@@ -287,7 +302,7 @@ class CategoryCounts:
                 f"Never on the menu: {_listing(categories[never])}. Leave these categories out: "
                 "the data cannot tell how they would have been chosen."
             )
-        menus = csr_array(np.unique(available, axis=0).astype(np.int8))
+        menus = csr_array(np.unique(available, axis=0).astype(np.int64))
         n_parts, part = connected_components(menus.T @ menus, directed=False)
         if n_parts > 1:
             groups = "; ".join(", ".join(categories[part == i]) for i in range(n_parts))
@@ -366,7 +381,9 @@ class CategoryCounts:
         if notes:
             warnings.warn(
                 "Kept, but take note: " + "; ".join(notes) + ".",
-                skip_file_prefixes=(str(Path(__file__).parent), "<string>"),
+                # Point at the caller: past this package and the dataclass's own __init__ (from
+                # "<string>"; Python 3.13 does not skip a file whose whole name is the prefix).
+                skip_file_prefixes=(str(Path(__file__).parent), "<string"),
             )
 
     def __repr__(self):
@@ -565,11 +582,14 @@ class CategoryCounts:
             columns = frame[category].cat.categories
         else:
             columns = pd.Index(frame[category].unique())
-        line_counts = frame[[row, category]].assign(
-            **{"value": _numbers(frame[[count]], positions, "count")[:, 0]}
-        )
-        wide = line_counts.pivot(index=row, columns=category, values="value")
-        wide = wide.reindex(index=labels, columns=columns)
+
+        def spread(values):
+            pairs = {"row": frame[row].array, "category": frame[category].array}
+            table = pd.DataFrame(pairs | {"value": values})
+            table = table.pivot(index="row", columns="category", values="value")
+            return table.reindex(index=labels, columns=columns)
+
+        wide = spread(_numbers(frame[[count]], positions, "count")[:, 0])
         per_row = frame.drop_duplicates(row).set_index(row)
         menus = wide.notna().to_numpy()
         if available is not None:
@@ -577,9 +597,7 @@ class CategoryCounts:
             if isinstance(available, str):
                 _require_columns(frame, [available], "availability")
                 flags = _booleans(frame[available], positions, f"The column {available!r}")
-                table = frame[[row, category]].assign(value=flags[:, 0].astype(float))
-                table = table.pivot(index=row, columns=category, values="value")
-                menus = table.reindex(index=labels, columns=columns).fillna(0).to_numpy(bool)
+                menus = spread(flags[:, 0].astype(float)).fillna(0).to_numpy(bool)
                 absent = np.zeros_like(menus)
             else:
                 menus = _given_menus(available, menus, names, labels, per_row)
@@ -623,11 +641,10 @@ class CategoryCounts:
         menus, index, rows = np.unique(
             self.available, axis=0, return_inverse=True, return_counts=True
         )
-        # Commonest first, then the fullest; lexicographic order settles the rest.
-        order = np.lexsort((-menus.sum(axis=1), -rows))
+        # Commonest first, then the fullest, then those that keep the first categories.
+        order = np.lexsort((-np.arange(len(menus)), -menus.sum(axis=1), -rows))
         place = np.empty_like(order)
         place[order] = np.arange(len(order))
-        # Equal keys: show the menus that keep the first categories first.
         return menus[order], place[index.ravel()]
 
     @property
@@ -740,9 +757,9 @@ def _given_menus(available, menus, categories, rows, frame):
         names = list(available.columns)
         if len(set(names)) < len(names):
             raise ValueError("The availability frame names a category more than once.")
-        if set(available.index) == set(frame.index) and available.index.is_unique:
+        if available.index.is_unique and set(available.index) == set(frame.index):
             available = available.loc[frame.index]
-        else:
+        elif not available.index.equals(frame.index):
             raise ValueError(
                 f"The availability frame must have the same row labels as the data ({len(frame)} "
                 f"rows); it has {len(available)} rows, with labels such as "
@@ -759,10 +776,12 @@ def _given_menus(available, menus, categories, rows, frame):
     for name in names:
         if name not in categories:
             close = difflib.get_close_matches(str(name), map(str, categories), n=3, cutoff=0.5)
-            raise ValueError(
-                f"Availability is given for {name!r}, which is not among the categories "
-                f"{_listing(close or categories, 12)}."
+            hint = (
+                f"did you mean {' or '.join(map(repr, close))}?"
+                if close
+                else f"the categories are {_listing(categories, 12)}."
             )
+            raise ValueError(f"Availability is given for {name!r}, which is no category: {hint}")
         if isinstance(available, Mapping):
             _require_columns(frame, [available[name]], f"availability of {name!r}")
             column = frame[available[name]]

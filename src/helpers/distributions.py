@@ -13,6 +13,9 @@ from pytensor.tensor.variable import TensorConstant
 __all__ = ["MaskedMultinomial"]
 
 
+_REQUIRED = "n >= 0, at least one category with p > 0 available in every row"
+
+
 def _as_available(available):
     """Coerce a menu to a boolean tensor, refusing constants that are not 0 or 1."""
     available = pt.as_tensor(available)
@@ -29,7 +32,14 @@ def _as_available(available):
                 "Every menu needs at least one available category: "
                 f"`available` is empty at {np.argwhere(empty)[:5].tolist()}."
             )
-    return available if available.dtype == "bool" else pt.neq(available, 0)
+    if available.dtype == "bool":
+        return available
+    return check_parameters(
+        pt.neq(available, 0),
+        pt.or_(pt.eq(available, 0), pt.eq(available, 1)),
+        msg="available is 0 or 1",
+        can_be_replaced_by_ninf=False,
+    )
 
 
 def _as_logits(logits, p):
@@ -52,6 +62,7 @@ def _as_logits(logits, p):
         pt.ge(p, 0),
         pt.isclose(pt.sum(p, axis=-1), 1),
         msg="p >= 0, sum(p) = 1",
+        can_be_replaced_by_ninf=False,
     )
     return pt.log(p)
 
@@ -81,6 +92,10 @@ class MaskedMultinomialRV(SymbolicRandomVariable):
         # may not be on the menu. Drawing in ascending order of p makes the last the likeliest.
         logits_b, available_b = pt.broadcast_arrays(logits, available)
         p = pt.special.softmax(_on_menu(logits_b, available_b), axis=-1)
+        # The sampler does not check: it would turn p = NaN into absurd counts.
+        p = check_parameters(
+            p, pt.ge(n, 0), pt.invert(pt.isnan(p)), msg=_REQUIRED, can_be_replaced_by_ninf=False
+        )
         order = pt.argsort(p, axis=-1)
         next_rng, ascending = multinomial(
             n, pt.take_along_axis(p, order, axis=-1), size=size, rng=rng, return_next_rng=True
@@ -142,6 +157,8 @@ class MaskedMultinomial(Discrete):
     ValueError
         If not exactly one of `logits` and `p` is given, if a constant `p` is negative or does not
         sum to 1, if a constant `available` is not boolean or leaves a menu empty.
+    ParameterValueError
+        If symbolic values turn out so when they are evaluated.
 
     References
     ----------
@@ -210,12 +227,9 @@ class MaskedMultinomial(Discrete):
         """
         masked = _on_menu(logits, available)
         # A zero count contributes nothing, whatever its logit: 0 * -inf would be NaN.
-        chosen = pt.switch(pt.gt(value, 0), value * logits, 0.0)
-        res = (
-            factln(n)
-            + pt.sum(chosen - factln(value), axis=-1)
-            - n * pt.special.logsumexp(masked, axis=-1)
-        )
+        log_p = pt.special.log_softmax(masked, axis=-1)
+        chosen = pt.switch(pt.gt(value, 0), value * log_p, 0.0)
+        res = factln(n) + pt.sum(chosen - factln(value), axis=-1)
         impossible = pt.or_(pt.lt(value, 0), pt.and_(pt.gt(value, 0), pt.invert(available)))
         res = pt.switch(
             pt.or_(pt.any(impossible, axis=-1), pt.neq(pt.sum(value, axis=-1), n)),
@@ -225,6 +239,6 @@ class MaskedMultinomial(Discrete):
         return check_parameters(
             res,
             pt.ge(n, 0),
-            pt.any(available, axis=-1),
-            msg="n >= 0, at least one category available in every row",
+            pt.any(pt.gt(masked, -np.inf), axis=-1),
+            msg=_REQUIRED,
         )

@@ -89,7 +89,7 @@ def what_if(idata, model, available, *, rows=None):
                 f"There are no rows {wanted[position < 0][:5].tolist()}: labels run from "
                 f"{all_rows[0]} to {all_rows[-1]}."
             )
-    own = model["available"].get_value()[position].astype(bool)
+    own = model["available"].eval()[position].astype(bool)
     scenarios = _scenarios(available, own, categories)
     menus = np.stack(list(scenarios.values()))
     for name, menu in scenarios.items():
@@ -109,9 +109,9 @@ def what_if(idata, model, available, *, rows=None):
         without = own.copy()
         without[:, k] = False
         possible = own[:, k] & without.any(axis=1)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            gain = _shares(logits, without) - baseline
-            part = np.where(without, gain / baseline[..., [k]], 0.0)
+        # With p_k spread in proportion, j gains p_j p_k / (1 - p_k): of k's part, the share of j
+        # without k. So nothing is divided by a p_k that may be too small to tell from 0.
+        part = _shares(logits, without)
         for s, menu in enumerate(menus):
             where = possible & ~menu[:, k]
             diversion[:, :, s, r][..., where, :] = part[..., where, :]
@@ -157,7 +157,10 @@ def _logits(posterior, model, position):
     function = compile_pymc(free, model["logits"][position], on_unused_input="ignore")
     draws = []
     for v in free:
-        dims = [d for d in posterior[v.name].dims if d not in ("chain", "draw")]
+        # In the model's order of dims, whatever order the draws are stored in.
+        dims = model.named_vars_to_dims.get(v.name)
+        if dims is None:
+            dims = [d for d in posterior[v.name].dims if d not in ("chain", "draw")]
         draws.append(posterior[v.name].transpose("chain", "draw", *dims).to_numpy())
     n_chains, n_draws = draws[0].shape[:2]
     out = np.empty((n_chains, n_draws, len(position), model.dim_lengths["category"].eval()))
@@ -168,19 +171,21 @@ def _logits(posterior, model, position):
 
 def _scenarios(available, own, categories):
     """Name each scenario and spell its menus out, shape (rows, K) each."""
+    if isinstance(available, Mapping | pd.DataFrame) and not len(available):
+        raise ValueError("No scenario is given: name at least one menu.")
     if isinstance(available, pd.DataFrame):
         _known(available.columns, categories)
-        return {
-            str(name): _menu(dict(line), own, categories, name)
-            for name, line in available.iterrows()
-        }
+        names = available.index.map(str)
+        if not names.is_unique:
+            twice = names[names.duplicated()].unique().tolist()
+            raise ValueError(f"More than one scenario is called {twice}: give each its own name.")
+        lines = zip(names, available.to_dict("records"), strict=True)
+        return {name: _menu(line, own, categories, name) for name, line in lines}
     is_scenarios = isinstance(available, Mapping) and not all(
         isinstance(v, bool | np.bool_) for v in available.values()
     )
     if not is_scenarios:
         available = {"what if": available}
-    if not available:
-        raise ValueError("No scenario is given: name at least one menu.")
     return {str(name): _menu(menu, own, categories, name) for name, menu in available.items()}
 
 
@@ -188,10 +193,12 @@ def _known(names, categories):
     for name in names:
         if name not in categories:
             close = difflib.get_close_matches(str(name), categories, n=3, cutoff=0.5)
-            raise ValueError(
-                f"There is no category {name!r}: the categories are "
-                f"{', '.join(close or categories)}."
+            hint = (
+                f"did you mean {' or '.join(map(repr, close))}?"
+                if close
+                else f"the categories are {', '.join(categories)}."
             )
+            raise ValueError(f"There is no category {name!r}: {hint}")
 
 
 def _menu(menu, own, categories, name):

@@ -1,0 +1,33 @@
+"""What this site needs and no setting reaches: two small hooks for Sphinx."""
+
+import re
+
+
+def follow_the_repository_setting(app, config):
+    """Show the buttons that need a public repository only when there is one."""
+    options = config.html_theme_options
+    if options.get("repository_url"):
+        options["use_repository_button"] = True
+        options["use_issues_button"] = True
+    else:
+        options.pop("launch_buttons", None)
+
+
+def number_references_as_text(app, what, name, obj, options, lines):
+    """Keep the numbered references of several docstrings apart on one page.
+
+    In reStructuredText ``.. [1]`` is a footnote, and a page may have one footnote 1 only.
+    """
+    lines[:] = [
+        re.sub(r"\[(\d+)\]_", r"[\1]", re.sub(r"^(\s*)\.\. \[(\d+)\] ", r"\1*  [\2] ", line))
+        for line in lines
+    ]
+
+
+def setup(app):
+    # Jupyter Book sets this one for an extension that _config.yml leaves out.
+    app.add_config_value("comments_config", {}, "html")
+    app.connect("config-inited", follow_the_repository_setting)
+    # Before napoleon turns the sections into reStructuredText.
+    app.connect("autodoc-process-docstring", number_references_as_text, priority=400)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
