@@ -44,11 +44,15 @@ run/%: $(READY)
 lab: $(READY) ## open the chapters in JupyterLab
 	$(BIN)/jupyter lab notebooks
 
+# nbval compares the cells tagged for it; a chapter's own run is the gate. Cells may wait for a
+# compiler, so the time-out is long, but there is one.
 test: $(READY) ## run every check, the book's build and each chapter included
-	$(BIN)/python -m pytest
+	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check src tests data book
+	BOOK_PROGRESSBAR=0 $(BIN)/python -m pytest --nbval-lax --nbval-cell-timeout=600 tests notebooks
 
 bench: $(READY) ## measure the speed of what matters, as ratios
-	$(BIN)/python -m pytest tests/benchmarks --benchmark-only
+	$(BIN)/python -m pytest tests/benchmarks/bench_*.py --benchmark-only \
+	  --benchmark-columns=min,median,max,rounds --benchmark-sort=name
 
 lock: ## write requirements.lock anew from the newest versions that pyproject.toml allows
 	@python=$$(mktemp -d) && python3 -m venv $$python && \

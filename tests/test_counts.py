@@ -12,7 +12,7 @@ from scipy import stats
 
 from helpers import CategoryCounts, read_counts, simulate_counts
 
-few = settings(max_examples=40, deadline=None)
+few = settings(max_examples=60, deadline=None, derandomize=True, database=None)
 quiet = pytest.mark.filterwarnings("ignore:Kept, but take note:UserWarning")
 
 
@@ -70,7 +70,7 @@ def assert_same(one, other):
         if a is not None:
             assert list(a) == list(b)
             assert getattr(one, f"{name}_name") == getattr(other, f"{name}_name")
-    pd.testing.assert_frame_equal(one.predictors, other.predictors)
+    pd.testing.assert_frame_equal(one.predictors, other.predictors, check_freq=False)
 
 
 @quiet
@@ -99,7 +99,7 @@ class TestRoundTrips:
         long = frame.melt(
             id_vars=["the row", *fixed], value_vars=categories, var_name="what", value_name="count"
         ).dropna(subset="count")
-        # The first row's lines first, so that rows and categories appear in the wide order.
+        # Lines in any order within a row: the categories keep the order of the categorical.
         long["what"] = pd.Categorical(long["what"], categories)
         first = long["the row"].map({label: i for i, label in enumerate(frame["the row"])})
         order = sorted(range(len(long)), key=lambda i: (first.iloc[i], random.random()))
@@ -400,10 +400,8 @@ CORRUPTIONS = {
         ["Missing", "r1", "green", "write 0"],
     ),
     "empty menu": (
-        lambda f: (
-            f.astype({"red": float, "blue": float})
-            .where(f.index != "r1", np.nan)
-            .assign(town=f["town"], day=f["day"], heat=f["heat"])
+        lambda f: f.astype({"red": float, "blue": float}).assign(
+            red=[1, None, 3, 4], blue=[9, None, 11, 12]
         ),
         {},
         ["Nothing was on the menu", "r1", "leave these rows out"],
@@ -492,8 +490,9 @@ class TestRefusals:
     @pytest.mark.parametrize("what", CORRUPTIONS)
     def test_each_corruption_is_refused_by_name(self, what):
         corrupt, changes, named = CORRUPTIONS[what]
+        frame = corrupt(base())
         with pytest.raises(ValueError) as caught:
-            read(corrupt(base()), **changes)
+            read(frame, **changes)
         for words in named:
             assert words in str(caught.value)
 
@@ -515,8 +514,9 @@ class TestRefusals:
         )
         roles = {"row": "day", "category": "k", "count": "n", "cluster": "town"}
         assert CategoryCounts.from_long(frame, **roles).counts.sum() == 10
+        frame = corrupt(frame)
         with pytest.raises(ValueError) as caught:
-            CategoryCounts.from_long(corrupt(frame), **roles)
+            CategoryCounts.from_long(frame, **roles)
         for words in named:
             assert words in str(caught.value)
 

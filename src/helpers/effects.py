@@ -141,7 +141,7 @@ def _sum_by(codes, values, n_groups):
 
 
 def pilot_intercepts(
-    counts, available, cluster, n_clusters, reference, predictors=None, *, prior_sd=1.0, steps=12
+    counts, available, cluster, n_clusters, reference, predictors=None, *, prior_sd=1.0, steps=100
 ):
     """
     Expand the masked multinomial log-likelihood in each cluster's intercepts.
@@ -165,7 +165,7 @@ def pilot_intercepts(
     prior_sd : float
         Standard deviation of the penalty, on the logit scale.
     steps : int
-        Number of Newton steps at either level.
+        Largest number of Newton steps at either level; they end once they no longer move.
 
     Returns
     -------
@@ -230,4 +230,6 @@ def _newton(counts, available, n, free, design, group, start, centre, prior_sd, 
         step = np.linalg.solve(hessian, gradient.reshape(n_groups, size, 1))
         # A bounded step: far from the optimum the quadratic overshoots.
         theta += np.clip(step.reshape(theta.shape), -2.0, 2.0)
+        if np.abs(step).max() < 1e-8:
+            break
     return theta

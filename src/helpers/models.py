@@ -9,7 +9,7 @@ import pytensor.tensor as pt
 from helpers.distributions import MaskedMultinomial
 from helpers.effects import CENTRINGS, cluster_intercepts, pilot_intercepts
 
-__all__ = ["choose_reference", "masked_regression", "parameter_names"]
+__all__ = ["choose_reference", "latent_preferences", "masked_regression", "parameter_names"]
 
 # Logit scale. A logit of 2 is odds of about 7 to 1, and predictors are standardised. Chapter 2
 # looks at what these say about shares before any data.
@@ -62,6 +62,32 @@ def parameter_names(model):
     """
     named = model.free_RVs + model.deterministics
     return [v.name for v in named if "row" not in (model.named_vars_to_dims.get(v.name) or ())]
+
+
+def latent_preferences(idata, model):
+    """
+    Probabilities with everything on the menu, by cluster, at the predictors' means.
+
+    Unlike the model's ``preference``, which has a value for each row, these are what is known of
+    the clusters, and take the less room.
+
+    Parameters
+    ----------
+    idata : xarray.DataTree
+        Draws from `model`.
+    model : pymc.Model
+        A model made by :func:`~helpers.masked_regression`.
+
+    Returns
+    -------
+    xarray.DataArray
+        Dims (chain, draw, cluster, category), without ``cluster`` if pooled.
+    """
+    intercept = idata["posterior"]["intercept"]
+    logits = intercept.reindex(contrast=list(model.coords["category"]), fill_value=0.0)
+    logits = logits.rename(contrast="category")
+    weights = np.exp(logits - logits.max("category"))
+    return (weights / weights.sum("category")).rename("preference")
 
 
 def masked_regression(

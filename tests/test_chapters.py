@@ -1,0 +1,122 @@
+"""Every notebook runs from start to end, with its own seed and with another."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from helpers import simulate_counts
+
+ROOT = Path(__file__).parents[1]
+CHAPTERS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+RESULTS = {"posterior.nc", "preferences.csv", "shares.csv", "report.html"}
+
+
+def run(notebook, folder, **parameters):
+    """Run a notebook into `folder` and return the finished process."""
+    command = [sys.executable, "book/run_notebook.py", f"notebooks/{notebook}.ipynb"]
+    command += ["--output", str(folder / f"{notebook}.ipynb")]
+    for name, value in parameters.items():
+        command += ["-p", name, repr(value)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ)
+
+
+@pytest.mark.parametrize("parameters", [{}, {"random_seed": 2}], ids=["own seed", "another seed"])
+@pytest.mark.parametrize("chapter", [path.stem for path in CHAPTERS])
+def test_chapter_runs(chapter, parameters, tmp_path):
+    done = run(chapter, tmp_path, **parameters)
+    assert done.returncode == 0, done.stderr
+
+
+def test_analysis_of_spain(tmp_path):
+    done = run(
+        "analyse_your_counts",
+        tmp_path,
+        data_path=str(ROOT / "data/spain_elections.csv"),
+        cluster="province",
+        date="date",
+        output_dir=str(tmp_path / "out"),
+        random_seed=2,
+    )
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in (tmp_path / "out").iterdir()} == RESULTS
+
+    preferences = pd.read_csv(tmp_path / "out/preferences.csv")
+    sums = preferences.groupby("cluster")["mean"].sum()
+    assert len(sums) == 53 and np.allclose(sums, 1)
+    shares = pd.read_csv(tmp_path / "out/shares.csv").set_index(["scenario", "category"])["mean"]
+    assert np.allclose(shares.groupby("scenario").sum(), 1)
+    assert shares["without n_green", "n_green"] == 0
+    posterior = xr.open_datatree(tmp_path / "out/posterior.nc", engine="h5netcdf")["posterior"]
+    assert posterior["intercept"].sizes["cluster"] == 52
+    report = (tmp_path / "out/report.html").read_text()
+    assert report.count("<img alt=") >= 4 and "R-hat" in report
+
+
+def test_analysis_with_predictors_and_recorded_zeros(tmp_path):
+    """Zeros in place of empty cells, menus in columns of their own, text lists, no cluster names."""
+    data, truth = simulate_counts(
+        n_clusters=8, n_range=(2_000, 5_000), slope_sd=0.0, random_seed=5
+    )
+    frame = data.to_frame().rename(columns=lambda name: name.replace(" ", "_"))
+    names = [name for name in frame.columns if name.startswith("category_")]
+    frame["offered_3"] = frame["category_3"].notna()
+    frame["offered_4"] = frame["category_4"].notna()
+    frame["category_3"] = frame["category_3"].fillna(0)
+    frame["category_4"] = frame["category_4"].fillna(0)
+    frame.to_csv(tmp_path / "mine.csv", index=False)
+    done = run(
+        "analyse_your_counts",
+        tmp_path,
+        data_path=str(tmp_path / "mine.csv"),
+        categories=",".join(names),
+        cluster="district",
+        predictors=["x"],
+        available={"category_3": "offered_3", "category_4": "offered_4"},
+        output_dir=str(tmp_path / "out"),
+        draws=600,
+    )
+    assert done.returncode == 0, done.stderr
+    posterior = xr.open_datatree(tmp_path / "out/posterior.nc", engine="h5netcdf")["posterior"]
+    slope = posterior["slope"].isel(predictor=0) / data.predictors["x"].std(ddof=0)
+    # The notebook chooses a reference of its own: compare differences between two contrasts.
+    first, second = slope["contrast"].values[:2]
+    found = slope.sel(contrast=first) - slope.sel(contrast=second)
+    true = truth["slope_mean"].assign_coords(
+        contrast=[c.replace(" ", "_") for c in truth["contrast"].values]
+    )
+    expected = float(true.sel(contrast=first) - true.sel(contrast=second))
+    assert abs(float(found.mean()) - expected) < 5 * float(found.std())
+
+
+@pytest.mark.parametrize(
+    ("cell", "value", "message"),
+    [
+        ("n_left", "-3", "Negative counts in row(s) 1, column(s) n_left"),
+        ("n_left", "many", "no number in row(s) 1"),
+        ("shop", "", "The cluster is missing in row(s) 1"),
+    ],
+)
+def test_bad_file_ends_with_its_message_and_writes_nothing(cell, value, message, tmp_path):
+    frame = pd.DataFrame(
+        {"shop": list("aabb"), "n_left": [1, 2, 3, 4], "n_right": [4, 3, 2, 1]}, dtype=str
+    )
+    frame.loc[1, cell] = value
+    frame.to_csv(tmp_path / "bad.csv", index=False)
+    out = tmp_path / "out"
+    done = run(
+        "analyse_your_counts",
+        tmp_path,
+        data_path=str(tmp_path / "bad.csv"),
+        cluster="shop",
+        output_dir=str(out),
+    )
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not out.exists()

@@ -1,0 +1,85 @@
+"""Examples in docstrings run, and what is public is documented to numpydoc's rules."""
+
+import doctest
+import importlib
+import inspect
+import pkgutil
+
+import pytest
+from numpydoc.validate import validate
+
+import helpers
+
+MODULES = [f"helpers.{module.name}" for module in pkgutil.iter_modules(helpers.__path__)]
+
+# Of numpydoc's checks, those that a reader would miss: a summary of one line that ends with a
+# full stop, all parameters described with their type, in order, returns that say what comes back.
+CODES = {
+    "GL01", "GL02", "GL03", "GL05", "GL06", "GL07", "GL08",
+    "SS01", "SS02", "SS03", "SS04", "SS06",
+    "PR01", "PR02", "PR03", "PR04", "PR06", "PR07", "PR10",
+    "RT01", "YD01", "EX01",
+}  # fmt: skip
+
+
+def public():
+    """Names of what helpers offers, and of the public methods that its classes define."""
+    for name in helpers.__all__:
+        yield f"helpers.{name}"
+        thing = getattr(helpers, name)
+        if inspect.isclass(thing):
+            for method, member in vars(thing).items():
+                is_function = inspect.isfunction(member) or isinstance(member, classmethod)
+                if is_function and not method.startswith("_") and member.__doc__:
+                    yield f"helpers.{name}.{method}"
+
+
+def everything():
+    """Public functions and classes of every module."""
+    for module in MODULES:
+        loaded = importlib.import_module(module)
+        for name in loaded.__all__:
+            yield f"{module}.{name}"
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_run(name, monkeypatch, request):
+    monkeypatch.chdir(request.config.rootpath)  # examples read data/
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    result = doctest.testmod(importlib.import_module(name), report=True)
+    assert result.failed == 0
+
+
+@pytest.mark.parametrize("name", list(public()))
+def test_public_docstrings_keep_to_numpydoc(name):
+    faults = [(code, text) for code, text in validate(name)["errors"] if code in CODES]
+    if name == "helpers.CategoryCounts":  # a record: its fields stand under Attributes
+        faults = [fault for fault in faults if fault[0] != "PR01"]
+    if name.count(".") == 2:  # methods: the class has the example where they have none
+        faults = [fault for fault in faults if fault[0] != "EX01"]
+    assert faults == []
+
+
+@pytest.mark.parametrize("name", list(everything()))
+def test_every_function_of_a_module_is_documented(name):
+    codes = CODES - {"EX01", "RT01", "YD01", "PR01"}
+    assert [fault for fault in validate(name)["errors"] if fault[0] in codes] == []
+
+
+def test_sections_are_there_and_errors_are_listed():
+    for name in helpers.__all__:
+        thing = getattr(helpers, name)
+        text = inspect.getdoc(thing)
+        assert "Examples\n--------" in text, name
+        is_record = name == "CategoryCounts"
+        assert ("Attributes\n----------" if is_record else "Parameters\n----------") in text, name
+        assert is_record or "Returns\n-------" in text, name
+        source = inspect.getsource(inspect.getmodule(thing))
+        assert "raise " not in source or "Raises\n------" in text, name
+
+
+def test_public_names_are_sorted_and_there():
+    assert helpers.__all__ == sorted(helpers.__all__)
+    for module in MODULES:
+        loaded = importlib.import_module(module)
+        assert all(hasattr(loaded, name) for name in loaded.__all__)
