@@ -52,7 +52,7 @@ class TestMenus:
 
     def test_many_menus_are_cut_short_and_counted(self):
         data, _ = simulate_counts(
-            n_clusters=50, unavailable=(0.5,) * 6 + (0,), n_range=(500, 900), random_seed=1
+            n_clusters=50, unavailable=(0.5,) * 5 + (0, 0), n_range=(500, 900), random_seed=1
         )
         total = len(data.patterns)
         ax = plot_menus(data, limit=5)
@@ -112,7 +112,7 @@ class TestPredictive:
         predicted = np.stack([data.counts] * 20)
         predicted[:10] += 1
         panels = plot_predictive(data, predicted)
-        assert [p.get_title() for p in panels] == [
+        assert [p.get_title(loc="left") for p in panels] == [
             f"{name}\n100% inside" for name in ("tea", "milk", "water")
         ]
         rows = [len(p.collections[0].get_segments()) for p in panels]
@@ -124,7 +124,7 @@ class TestPredictive:
         predicted = np.stack([data.counts] * 20)
         predicted[:, 0, 2] += 4
         panels = plot_predictive(data, predicted)
-        assert panels[2].get_title() == "water\n83% inside"  # 5 of 6
+        assert panels[2].get_title(loc="left") == "water\n83% inside"  # 5 of 6
         crosses = panels[2].collections[2].get_offsets()
         assert crosses[:, 1].tolist() == [0.5]  # row 0 chose water 3 of 6 times
 
