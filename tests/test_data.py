@@ -4,9 +4,12 @@ import csv
 import hashlib
 import importlib.util
 import re
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -277,3 +280,31 @@ def test_faulty_families_are_refused(spain, tmp_path, monkeypatch, edit, complai
     monkeypatch.setattr(spain, "FAMILIES_CSV", path)
     with pytest.raises(SystemExit, match=complaint):
         spain.read_families(spain.list_statistics(spain.read_source()), refresh=False)
+
+
+def test_simulated_districts_rebuild(tmp_path):
+    script = DATA / "build" / "simulated_districts.py"
+    subprocess.run([sys.executable, script, "--out", tmp_path], check=True)
+    for name in ("simulated_districts.csv", "simulated_districts_truth.csv"):
+        assert (tmp_path / name).read_bytes() == (DATA / name).read_bytes()
+
+
+def test_simulated_counts_follow_their_stated_truth():
+    """Shares worked out from the truth file by hand, against the counts."""
+    counts = pd.read_csv(DATA / "simulated_districts.csv").set_index("district")
+    truth = pd.read_csv(DATA / "simulated_districts_truth.csv")
+    effects = truth.pivot(index=["cluster", "contrast"], columns="parameter", values="value")
+    names = [f"n_category_{k}" for k in range(1, 8)]
+    logits = pd.DataFrame(0.0, counts.index, names)
+    for name in names[:-1]:
+        effect = effects.xs(name, level="contrast").loc[counts.index]
+        logits[name] = effect["intercept"] + effect["slope"] * counts["x"]
+    weights = np.exp(logits.to_numpy()) * counts[names].notna().to_numpy()
+    n = counts[names].sum(axis=1).to_numpy()[:, None]
+    expected = n * weights / weights.sum(axis=1, keepdims=True)
+    observed = counts[names].fillna(0).to_numpy()
+    on_menu = expected > 0
+    assert (observed[~on_menu] == 0).all()
+    chi2 = ((observed - expected)[on_menu] ** 2 / expected[on_menu]).sum()
+    freedom = on_menu.sum() - len(counts)
+    assert abs(chi2 - freedom) < 4.5 * np.sqrt(2 * freedom)
