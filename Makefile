@@ -47,7 +47,7 @@ lab: $(READY) ## open the chapters in JupyterLab
 # nbval compares the cells tagged for it; a chapter's own run is the gate. Cells may wait for a
 # compiler, so the time-out is long, but there is one.
 test: $(READY) ## run every check, the book's build and each chapter included
-	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check src tests data book
+	$(BIN)/ruff check --quiet . && $(BIN)/ruff format --check src tests data book
 	BOOK_PROGRESSBAR=0 $(BIN)/python -m pytest --nbval-lax --nbval-cell-timeout=600 tests notebooks
 
 bench: $(READY) ## measure the speed of what matters, as ratios

@@ -71,31 +71,53 @@ def draw_preferences(ax, plain, masked, title_pad):
     ax.tick_params(length=0, labelcolor=INK)
     ax.spines[:].set_visible(False)
     ax.set_title("What a model makes of it", pad=title_pad)
-    ax.legend(loc="upper center", bbox_to_anchor=(0.45, -0.2), ncols=3, frameon=False,
-              handletextpad=0.2, columnspacing=0.8, fontsize="small")
+    ax.legend(
+        loc="upper center",
+        bbox_to_anchor=(0.45, -0.2),
+        ncols=3,
+        frameon=False,
+        handletextpad=0.2,
+        columnspacing=0.8,
+        fontsize="small",
+    )
 
 
 def draw(path, size, grid, ratios, title_pad):
     counts, plain, masked = canteen()
-    style = {"font.size": 11, "axes.titlesize": 12, "axes.titleweight": "bold", "text.color": INK,
-             "axes.labelcolor": INK, "svg.hashsalt": "canteen", "font.family": "DejaVu Sans"}
+    style = {
+        "font.size": 11,
+        "axes.titlesize": 12,
+        "axes.titleweight": "bold",
+        "text.color": INK,
+        "axes.labelcolor": INK,
+        "svg.hashsalt": "canteen",
+        "font.family": "DejaVu Sans",
+    }
     with plt.rc_context(style):
         figure, axes = plt.subplots(*grid, figsize=size, gridspec_kw=ratios, layout="constrained")
         figure.get_layout_engine().set(w_pad=0.22, h_pad=0.22, wspace=0.03, hspace=0.03)
         figure.patch.set_alpha(0)
         card = FancyBboxPatch(
-            (0, 0), size[0], size[1], boxstyle="round,pad=0,rounding_size=0.15",
-            transform=figure.dpi_scale_trans, facecolor=CARD, edgecolor="none", zorder=-1,
+            (0, 0),
+            size[0],
+            size[1],
+            boxstyle="round,pad=0,rounding_size=0.15",
+            transform=figure.dpi_scale_trans,
+            facecolor=CARD,
+            edgecolor="none",
+            zorder=-1,
         )
         figure.add_artist(card)
         draw_table(
-            axes[0], "What was recorded",
+            axes[0],
+            "What was recorded",
             text=lambda i, k: f"{counts[i, k]:.0f}",
             color=lambda i, k: INK if ON_THE_MENU[i, k] else ORANGE,
             fill=lambda i, k: CARD,
         )
         draw_table(
-            axes[1], "What was on the menu",
+            axes[1],
+            "What was on the menu",
             text=lambda i, k: "yes" if ON_THE_MENU[i, k] else "no",
             color=lambda i, k: BLUE if ON_THE_MENU[i, k] else ORANGE,
             fill=lambda i, k: TINT if ON_THE_MENU[i, k] else CARD,

@@ -59,10 +59,8 @@ def test_analysis_of_spain(tmp_path):
 
 
 def test_analysis_with_predictors_and_recorded_zeros(tmp_path):
-    """Zeros in place of empty cells, menus in columns of their own, text lists, no cluster names."""
-    data, truth = simulate_counts(
-        n_clusters=8, n_range=(2_000, 5_000), slope_sd=0.0, random_seed=5
-    )
+    """Zeros in place of empty cells, menus in columns of their own, names given as text."""
+    data, truth = simulate_counts(n_clusters=8, n_range=(2_000, 5_000), slope_sd=0.0, random_seed=5)
     frame = data.to_frame().rename(columns=lambda name: name.replace(" ", "_"))
     names = [name for name in frame.columns if name.startswith("category_")]
     frame["offered_3"] = frame["category_3"].notna()

@@ -162,6 +162,21 @@ class TestRecovery:
         with pytest.raises(RecoveryError, match="x is up to"):
             check_recovery(az.from_dict({"posterior": {"x": draws}}), {"x": truth})
 
+    def test_a_truth_that_is_no_number_does_not_pass(self, calibrated):
+        draws, truth, _ = calibrated
+        truth[3] = np.nan
+        with pytest.raises(RecoveryError, match="x is up to"):
+            check_recovery(az.from_dict({"posterior": {"x": draws}}), {"x": truth})
+
+    def test_intervals_are_equal_tailed(self):
+        """Draws 0, 1, ..., 100: the 80 % interval runs from 10 to 90."""
+        draws = np.stack([np.arange(101.0).reshape(1, 101)] * 4, axis=-1)
+        truth = {"x": np.array([9.0, 11.0, 89.0, 91.0])}
+        table = check_recovery(az.from_dict({"posterior": {"x": draws}}), truth, prob=0.8)
+        assert table.loc["x", "coverage"] == 0.5
+        # Standard deviation of 0, ..., 100: sqrt((101² - 1) / 12).
+        assert table.loc["x", "largest_z"] == pytest.approx(41 / np.sqrt(850))
+
     def test_labelled_truth_is_matched_by_label_and_dim(self, draws):
         expected = np.array([[0, 10, 20], [30, 40, 50.0]])
         idata = tree(draws + expected)

@@ -232,6 +232,13 @@ class TestViews:
         found = data.patterns.iloc[data.pattern_index, :3].to_numpy(dtype=bool)
         np.testing.assert_array_equal(found, data.available)
 
+    def test_each_row_knows_its_pattern(self):
+        """Three menus had by 2, 1 and 3 rows: sorting them is a cycle, not a swap."""
+        menus = np.array([[0, 1, 1], [0, 1, 1], [1, 0, 1], [1, 1, 1], [1, 1, 1], [1, 1, 1]])
+        data = CategoryCounts(menus, menus, tuple("abc"))
+        assert data.patterns["rows"].tolist() == [3, 2, 1]
+        assert data.pattern_index.tolist() == [1, 1, 2, 0, 0, 0]
+
     def test_describe_knows_where_each_was_on_the_menu(self, data):
         table = data.describe()
         assert table["rows_on_menu"].tolist() == [3, 3, 4]
@@ -308,6 +315,12 @@ class TestReading:
         )
         roles = {"row": "day", "category": "k", "count": "n"}
         assert not CategoryCounts.from_long(frame, **roles).available[1, 0]
+        off = frame.assign(n=[4, 5, 0], stood=[True, True, False])
+        with pytest.raises(ValueError, match=r"Nothing was on the menu in row\(s\) 2"):
+            CategoryCounts.from_long(off, **roles, available="stood")
+        lines = pd.concat([off, off.assign(day=3, n=[1, 0, 0], stood=[True, False, False])[:2]])
+        flagged = CategoryCounts.from_long(lines.query("day != 2"), **roles, available="stood")
+        assert flagged.available.tolist() == [[True, True], [True, False]]
         data = CategoryCounts.from_long(frame, **roles, available={"a": "a on"})
         assert data.available.all()
         assert data.counts.tolist() == [[4, 5], [0, 6]]
@@ -317,6 +330,7 @@ class TestReading:
         [
             (["2020-01-05", "2020-02-01"], pd.to_datetime(["2020-01-05", "2020-02-01"])),
             (["spring", "autumn"], ["spring", "autumn"]),
+            (["2020-01-05", "autumn"], ["2020-01-05", "autumn"]),
             ([2014, 2015], [2014, 2015]),
         ],
     )

@@ -242,8 +242,8 @@ class TestGradient:
 def symbolic():
     n, p, available = pt.lscalar("n"), pt.dvector("p"), pt.dvector("available")
     rv = MaskedMultinomial.dist(n=n, p=p, available=available)
-    logp = pytensor.function([n, p, available], pm.logp(rv, np.array([1, 1])))
-    return logp, pm.compile([n, p, available], rv)
+    logp, inputs = pm.logp(rv, np.array([1, 1])), [n, p, available]
+    return pytensor.function(inputs, logp), pm.compile(inputs, logp), pm.compile(inputs, rv)
 
 
 class TestErrors:
@@ -280,13 +280,23 @@ class TestErrors:
         ids=str,
     )
     def test_symbolic_violations_raise_when_evaluated(self, symbolic, changed):
-        logp, draw = symbolic
+        logp, sampled, draw = symbolic
         ok = {"n": 2, "p": [0.5, 0.5], "available": [1.0, 1.0]}
-        assert logp(**ok) == pytest.approx(math.log(0.5))
+        assert logp(**ok) == sampled(**ok) == pytest.approx(math.log(0.5))
         assert draw(**ok).sum() == 2
         for function in (logp, draw):
             with pytest.raises(ParameterValueError):
                 function(**(ok | changed))
+
+    @pytest.mark.parametrize(
+        "changed",
+        [{"p": [np.nan, 0.5]}, {"p": [0.5, 0.6]}, {"n": -1}, {"available": [0.0, 0.0]}],
+        ids=str,
+    )
+    def test_a_sampler_that_strays_is_turned_back_and_not_stopped(self, symbolic, changed):
+        """As for PyMC's own: in a model's log-density, -inf stands for the error."""
+        ok = {"n": 2, "p": [0.5, 0.5], "available": [1.0, 1.0]}
+        assert symbolic[1](**(ok | changed)) == -np.inf
 
 
 @pytest.fixture(scope="module")

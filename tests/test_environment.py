@@ -35,8 +35,9 @@ def environment_ranges():
 
 
 def locked():
-    return {canonicalize_name(name): version for name, version in
-            (line.split("==") for line in LOCK)}
+    return {
+        canonicalize_name(name): version for name, version in (line.split("==") for line in LOCK)
+    }
 
 
 def test_environment_has_the_ranges_of_the_project():

@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import arviz as az
 import numpy as np
 import pandas as pd
 import pymc as pm
@@ -187,10 +188,27 @@ class TestNames:
 
     def test_reference_is_the_most_available_then_the_most_chosen(self, data):
         assert choose_reference(data) == "w"
-        both = CategoryCounts([[5, 9, 2], [5, 9, 0]], [[1, 1, 1], [1, 1, 0]], tuple("abc"))
+        both = CategoryCounts([[5, 9, 99], [5, 9, 0]], [[1, 1, 1], [1, 1, 0]], tuple("abc"))
         assert choose_reference(both) == "b"
         model = masked_regression(both, effects="pooled")
         assert list(model.coords["contrast"]) == ["a", "c"]
+
+    def test_latent_preferences_put_the_reference_back(self, data):
+        """Logits log 1, 2, 3 and 0 for the reference y: shares of 7 parts."""
+        model = masked_regression(data, effects="intercepts", reference="y")
+        logits = np.tile(np.log([1.0, 2.0, 3.0]), (2, 5, 4, 1))
+        logits[:, :, 1] = [800.0, 0.0, -800.0]  # w takes all in cluster c
+        idata = az.from_dict(
+            {"posterior": {"intercept": logits}},
+            coords={k: list(model.coords[k]) for k in ("cluster", "contrast")},
+            dims={"intercept": ["cluster", "contrast"]},
+        )
+        latent = latent_preferences(idata, model)
+        assert latent["category"].to_numpy().tolist() == ["w", "x", "y", "z"]
+        for cluster, parts in [("d", [1, 2, 1, 3]), ("c", [7, 0, 0, 0])]:
+            expected = np.broadcast_to(np.array(parts) / 7, (2, 5, 4))
+            one = latent.sel(cluster=cluster).transpose("chain", "draw", "category")
+            np.testing.assert_allclose(one, expected, atol=1e-14)
 
     def test_shares_and_preferences_at_a_point(self, data):
         """All logits 0: equal shares of what is on the menu, equal preferences of everything."""

@@ -34,7 +34,10 @@ def site(tmp_path_factory):
     options = ["--path-output", str(out), "-W", "-n", "--keep-going", "--quiet"]
     done = subprocess.run(
         [sys.executable, "-c", build, "build", str(ROOT), *options],
-        cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
     )
     assert done.returncode == 0, f"The book does not build:\n{done.stdout}\n{done.stderr}"
     return out / "_build" / "html"
@@ -52,8 +55,9 @@ def parse(path):
 
 @cache
 def anchors(path):
-    return {tag[key] for tag in parse(path).find_all(True) for key in ("id", "name") if key in
-            tag.attrs}
+    return {
+        tag[key] for tag in parse(path).find_all(True) for key in ("id", "name") if key in tag.attrs
+    }
 
 
 def loaded_addresses(soup):
@@ -62,8 +66,16 @@ def loaded_addresses(soup):
         yield from (tag[key] for key in ("src", "srcset", "poster") if tag.get(key))
     for tag in soup.find_all("object"):
         yield tag.get("data", "")
-    fetched = {"stylesheet", "preload", "prefetch", "modulepreload", "icon", "manifest",
-               "dns-prefetch", "preconnect"}
+    fetched = {
+        "stylesheet",
+        "preload",
+        "prefetch",
+        "modulepreload",
+        "icon",
+        "manifest",
+        "dns-prefetch",
+        "preconnect",
+    }
     for tag in soup.find_all("link"):
         if fetched & set(tag.get("rel", [])):
             yield tag.get("href", "")
@@ -117,7 +129,8 @@ def test_every_loaded_file_is_there(site, pages):
         f"{page.relative_to(site)}: {address}"
         for page in pages
         for address in loaded_addresses(parse(page))
-        if address and not address.startswith(("data:", "#"))
+        if address
+        and not address.startswith(("data:", "#"))
         and not (page.parent / unquote(urlsplit(address).path)).is_file()
     ]
     assert not missing, "\n".join(missing)

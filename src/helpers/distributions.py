@@ -62,7 +62,6 @@ def _as_logits(logits, p):
         pt.ge(p, 0),
         pt.isclose(pt.sum(p, axis=-1), 1),
         msg="p >= 0, sum(p) = 1",
-        can_be_replaced_by_ninf=False,
     )
     return pt.log(p)
 

@@ -127,7 +127,7 @@ def interval_table(draws, *, prob=INTERVAL):
     )
 
 
-def plot_intervals(estimates, truth=None, ax=None, *, xlabel=""):
+def plot_intervals(estimates, truth=None, ax=None, *, truth_label="truth", xlabel=""):
     """
     Draw intervals of several estimates of the same quantities side by side.
 
@@ -137,9 +137,11 @@ def plot_intervals(estimates, truth=None, ax=None, *, xlabel=""):
         Tables with columns ``mean``, ``low`` and ``high``, such as :func:`interval_table` makes,
         all with the same index.
     truth : pandas.Series, optional
-        True values, drawn as vertical bars.
+        True values, or others to compare with, drawn as vertical bars.
     ax : matplotlib.axes.Axes, optional
         Where to draw; a new figure if not given.
+    truth_label : str
+        What the bars are.
     xlabel : str
         Label of the horizontal axis, with the unit.
 
@@ -154,7 +156,7 @@ def plot_intervals(estimates, truth=None, ax=None, *, xlabel=""):
     markers = "osD^v"
     at = np.arange(len(labels))
     if truth is not None:
-        ax.vlines(truth.loc[labels], at - 0.4, at + 0.4, color="black", lw=1.5, label="truth")
+        ax.vlines(truth.loc[labels], at - 0.4, at + 0.4, color="black", lw=1.5, label=truth_label)
     for i, ((name, table), offset) in enumerate(zip(estimates.items(), offsets, strict=True)):
         table = table.loc[labels]
         ax.errorbar(

@@ -39,7 +39,8 @@ _TEMPLATE = jinja2.Template(
 <title>{{ title }}</title>
 <style>
   :root { color-scheme: light dark; }
-  body { font: 1rem/1.55 system-ui, sans-serif; max-width: 52rem; margin: 2rem auto; padding: 0 1rem; }
+  body { font: 1rem/1.55 system-ui, sans-serif; max-width: 52rem; margin: 2rem auto; }
+  body { padding: 0 1rem; }
   h1, h2 { line-height: 1.2; }
   figure { margin: 1.5rem 0; }
   img { max-width: 100%; height: auto; background: white; border-radius: .4rem; }
