@@ -510,6 +510,22 @@ class TestRefusals:
         for words in named:
             assert words in str(caught.value)
 
+    @quiet
+    @few
+    @given(st.data())
+    def test_a_corrupt_cell_anywhere_is_refused_by_row_and_column(self, data):
+        frame, categories, roles = data.draw(tables())
+        at, k = data.draw(st.integers(0, len(frame) - 1)), data.draw(st.sampled_from(categories))
+        corruptions = {"Negative": -3, "Fractional": 2.25, "Infinite": np.inf, "no number": "x"}
+        what = data.draw(st.sampled_from(sorted(corruptions)))
+        frame[k] = frame[k].astype(object)
+        frame.iloc[at, frame.columns.get_loc(k)] = corruptions[what]
+        with pytest.raises(ValueError) as caught:
+            CategoryCounts.from_wide(frame, categories, **roles)
+        message = str(caught.value)
+        assert what in message and f"row(s) {frame.index[at]}" in message
+        assert f"column(s) {k}:" in message or f"column {k!r}" in message
+
     @pytest.mark.parametrize(
         ("corrupt", "named"),
         [

@@ -256,7 +256,7 @@ class TestPredictions:
     def test_new_rows_are_predicted_through_set_data(self, data):
         model = clone_model(masked_regression(data, effects="intercepts", reference="w"))
         with model:
-            prior = pm.sample_prior_predictive(50, random_seed=1)
+            prior = pm.sample_prior_predictive(50, random_seed=1, compile_kwargs={"mode": PLAIN})
         prior["posterior"] = prior["prior"]
         menus = np.array([[True, True, False, True], [False, False, True, True]])
         x = np.array([[2.5e4, 0.5], [3.5e4, 0.1]])
@@ -269,6 +269,7 @@ class TestPredictions:
                 predictions=True,
                 progressbar=False,
                 random_seed=2,
+                compile_kwargs={"mode": PLAIN},
             )["predictions"]
         assert predicted["row"].to_numpy().tolist() == ["new 1", "new 2"]
         counts = predicted["counts"].to_numpy()[0]

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from pymc.pytensorf import compile as compile_pymc
+from pytensor.compile.mode import Mode
 
 __all__ = ["what_if"]
 
@@ -154,7 +155,9 @@ def _logits(posterior, model, position):
         raise ValueError(
             f"The posterior lacks {', '.join(missing)}: store all free variables when sampling."
         )
-    function = compile_pymc(free, model["logits"][position], on_unused_input="ignore")
+    # In plain numpy: compiling to machine code takes longer than all the draws do.
+    plain = Mode(linker="py", optimizer="fast_compile")
+    function = compile_pymc(free, model["logits"][position], mode=plain, on_unused_input="ignore")
     draws = []
     for v in free:
         # In the model's order of dims, whatever order the draws are stored in.
