@@ -628,3 +628,11 @@ class TestWarnings:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             read(base())
+
+
+def test_a_category_that_shares_its_name_with_the_cluster_is_refused():
+    frame = pd.DataFrame(
+        {"day": [1, 1], "dish": ["soup", "shop"], "n": [2, 3], "shop": ["north", "north"]}
+    )
+    with pytest.raises(ValueError, match="shop names both a category and the cluster"):
+        CategoryCounts.from_long(frame, row="day", category="dish", count="n", cluster="shop")

@@ -517,3 +517,14 @@ class TestInAModel:
         start = model.initial_point()["y"]
         # Means 7 / (1 + e) = 1.88 and 5.12.
         assert start.tolist() == [2, 5, 0]
+
+
+@pytest.mark.parametrize("n", [10.7, np.nan, np.inf, [3.0, 2.5]])
+def test_a_constant_total_that_is_not_whole_is_refused(n):
+    with pytest.raises(ValueError, match="whole numbers"):
+        MaskedMultinomial.dist(n=n, logits=[0.0, 1.0], available=[1, 1])
+
+
+def test_a_whole_total_may_be_a_float():
+    draw = pm.draw(MaskedMultinomial.dist(n=10.0, logits=[0.0, 1.0], available=[1, 1]))
+    assert draw.sum() == 10

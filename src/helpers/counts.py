@@ -233,6 +233,14 @@ class CategoryCounts:
         repeated = sorted({c for c in categories if categories.count(c) > 1})
         if repeated:
             raise ValueError(f"Each category must be given once: {_listing(repeated)} is repeated.")
+        labels = [self.cluster_name, self.date_name]
+        labels += [] if self.predictors is None else map(str, pd.DataFrame(self.predictors))
+        clash = [c for c in categories if c in labels]
+        if clash:
+            raise ValueError(
+                f"{_listing(clash)} names both a category and the cluster, date or a predictor: "
+                "rename one of them."
+            )
         if counts.ndim != 2 or counts.shape[1] != len(categories) or len(counts) == 0:
             raise ValueError(
                 f"The counts must have one row per observation and {len(categories)} columns, "

@@ -42,6 +42,16 @@ def _as_available(available):
     )
 
 
+def _as_total(n):
+    """Coerce totals to integers, refusing constants that are not whole numbers."""
+    n = pt.as_tensor(n)
+    if isinstance(n, TensorConstant):
+        values = np.asarray(n.data)
+        if not (np.isfinite(values) & (values == np.floor(values))).all():
+            raise ValueError(f"`n` must hold whole numbers: found {values.ravel()[:3].tolist()}.")
+    return n if n.dtype.startswith(("int", "uint")) else n.astype("int64")
+
+
 def _as_logits(logits, p):
     """Turn whichever of `logits` and `p` was given into logits."""
     if (logits is None) == (p is None):
@@ -154,7 +164,7 @@ class MaskedMultinomial(Discrete):
     Raises
     ------
     ValueError
-        If not exactly one of `logits` and `p` is given, if a constant `p` is negative or does not
+        If a constant `n` is not whole, if not exactly one of `logits` and `p` is given, if a constant `p` is negative or does not
         sum to 1, if a constant `available` is not boolean or leaves a menu empty.
     ParameterValueError
         If symbolic values turn out so when they are evaluated.
@@ -193,7 +203,7 @@ class MaskedMultinomial(Discrete):
 
     @classmethod
     def dist(cls, n, logits=None, *, p=None, available, **kwargs):
-        n = pt.as_tensor(n, dtype=int)
+        n = _as_total(n)
         logits = _as_logits(logits, p)
         available = _as_available(available)
         return super().dist([n, logits, available], **kwargs)
