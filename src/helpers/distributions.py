@@ -49,7 +49,8 @@ def _as_total(n):
         values = np.asarray(n.data)
         if not (np.isfinite(values) & (values == np.floor(values))).all():
             raise ValueError(f"`n` must hold whole numbers: found {values.ravel()[:3].tolist()}.")
-    return n if n.dtype.startswith(("int", "uint")) else n.astype("int64")
+    # Not a smaller integer type, of which PyTensor would take log-factorials in single precision.
+    return n.astype("int64")
 
 
 def _as_logits(logits, p):
@@ -164,8 +165,9 @@ class MaskedMultinomial(Discrete):
     Raises
     ------
     ValueError
-        If a constant `n` is not whole, if not exactly one of `logits` and `p` is given, if a constant `p` is negative or does not
-        sum to 1, if a constant `available` is not boolean or leaves a menu empty.
+        If a constant `n` is not whole, if not exactly one of `logits` and `p` is given, if a
+        constant `p` is negative or does not sum to 1, if a constant `available` is not boolean or
+        leaves a menu empty.
     ParameterValueError
         If symbolic values turn out so when they are evaluated.
 
