@@ -168,7 +168,7 @@ class MaskedMultinomial(Discrete):
         If a constant `n` is not whole, if not exactly one of `logits` and `p` is given, if a
         constant `p` is negative or does not sum to 1, if a constant `available` is not boolean or
         leaves a menu empty.
-    ParameterValueError
+    pymc.logprob.utils.ParameterValueError
         If symbolic values turn out so when they are evaluated.
 
     References
