@@ -165,6 +165,13 @@ def masked_regression(
         For an unknown choice, category or prior, for varying effects without a cluster, and for
         a predictor that does not vary.
 
+    Notes
+    -----
+    For new rows, exchange ``available``, ``n``, ``cluster_index`` and ``predictors`` with
+    :func:`pymc.set_data`, the coordinate ``row`` with them, and draw with
+    ``pm.sample_posterior_predictive(..., predictions=True)``. For other menus of the same rows
+    :func:`~helpers.what_if` is shorter.
+
     References
     ----------
     McFadden, D. (1974). Conditional logit analysis of qualitative choice behavior. In Frontiers
