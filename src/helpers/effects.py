@@ -4,6 +4,7 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 from pymc.logprob.transforms import Transform
+from scipy.special import softmax
 
 __all__ = ["ConditionedNormal", "cluster_intercepts", "pilot_intercepts"]
 
@@ -129,9 +130,7 @@ def cluster_intercepts(name, mean, sd, *, dims, centring="auto", pilot=None):
 
 
 def _masked_shares(logits, available):
-    logits = np.where(available, logits, -np.inf)
-    weights = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return weights / weights.sum(axis=1, keepdims=True)
+    return softmax(np.where(available, logits, -np.inf), axis=1)
 
 
 def _sum_by(codes, values, n_groups):

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import xarray as xr
+from scipy.special import softmax
 
 from helpers.counts import CategoryCounts
 
@@ -116,8 +117,8 @@ def simulate_counts(
     available = _draw_menus(rng, n_rows, unavailable)
     n = np.exp(rng.uniform(np.log(low), np.log(high + 1), n_rows)).astype(np.int64)
     n = np.clip(n, low, high)
-    preference = _softmax(logits)
-    share = _softmax(np.where(available, logits, -np.inf))
+    preference = softmax(logits, axis=1)
+    share = softmax(np.where(available, logits, -np.inf), axis=1)
     # The sampler gives what rounding leaves over to the last category, so sort to be exact.
     order = np.argsort(share, axis=1)
     counts = np.empty((n_rows, n_categories), dtype=np.int64)
@@ -155,11 +156,6 @@ def simulate_counts(
     coords = data.coords | {"contrast": list(categories[:-1])}
     coords.pop("predictor", None)
     return data, xr.Dataset(truth, coords=coords)
-
-
-def _softmax(logits):
-    weights = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return weights / weights.sum(axis=1, keepdims=True)
 
 
 def _draw_menus(rng, n_rows, unavailable):

@@ -8,6 +8,7 @@ import pandas as pd
 import xarray as xr
 from pymc.pytensorf import compile as compile_pymc
 from pytensor.compile.mode import Mode
+from scipy.special import softmax
 
 __all__ = ["what_if"]
 
@@ -141,10 +142,8 @@ def what_if(idata, model, available, *, rows=None):
 
 def _shares(logits, menu):
     """Softmax over what is on the menu, 0 elsewhere."""
-    masked = np.where(menu, logits, -np.inf)
-    with np.errstate(invalid="ignore"):
-        weights = np.exp(masked - masked.max(axis=-1, keepdims=True))
-        return weights / weights.sum(axis=-1, keepdims=True)
+    with np.errstate(invalid="ignore"):  # an empty menu: missing, as the caller expects
+        return softmax(np.where(menu, logits, -np.inf), axis=-1)
 
 
 def _logits(posterior, model, position):
