@@ -1,32 +1,298 @@
-"""Cluster effects: how they are parametrised for sampling, and the pilot fit that informs it."""
+"""Effects that vary by cluster: their covariance, and how they are parametrised for sampling."""
 
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
+from pymc.distributions.distribution import Continuous, SymbolicRandomVariable
+from pymc.distributions.shape_utils import implicit_size_from_params, rv_size_is_none
 from pymc.logprob.transforms import Transform
-from scipy.special import softmax
+from pymc.pytensorf import normalize_rng_param
+from pytensor.tensor.random.utils import normalize_size_param
 
-__all__ = ["ConditionedNormal", "cluster_intercepts", "pilot_intercepts"]
+__all__ = [
+    "Conditioned",
+    "ConditionedNormal",
+    "CorrelatedNormal",
+    "cluster_intercepts",
+    "correlated_effects",
+]
 
 CENTRINGS = ("auto", "conditioned", "centred", "noncentred")
+COVARIANCES = ("category", "full", "kronecker", "independent")
+
+
+# Small triangular matrices are lists of lists of tensors, one tensor per entry, batched over
+# clusters and categories. Written out entry by entry they become a few fused elementwise loops;
+# as a stack of P x P matrices each would be a call to LAPACK, with as much again for the gradient.
+
+
+def _lower(matrix):
+    """Entries on and below the diagonal of the last two axes."""
+    return [[matrix[..., i, j] for j in range(i + 1)] for i in range(matrix.type.shape[-1])]
+
+
+def _cholesky(a):
+    """Lower Cholesky factor of a symmetric matrix given by its lower entries."""
+    c = []
+    for i in range(len(a)):
+        row = []
+        for j in range(i):
+            row.append((a[i][j] - sum(row[k] * c[j][k] for k in range(j))) / c[j][j])
+        row.append(pt.sqrt(a[i][i] - sum(x**2 for x in row)))
+        c.append(row)
+    return c
+
+
+def _solve_lower(c, r):
+    """Solve C u = r."""
+    u = []
+    for i in range(len(c)):
+        u.append((r[i] - sum(c[i][j] * u[j] for j in range(i))) / c[i][i])
+    return u
+
+
+def _solve_upper(c, r):
+    """Solve C' u = r."""
+    size = len(c)
+    u = [None] * size
+    for i in reversed(range(size)):
+        u[i] = (r[i] - sum(c[j][i] * u[j] for j in range(i + 1, size))) / c[i][i]
+    return u
+
+
+def _precision(chol):
+    """Lower entries of the inverse of L L'."""
+    size = len(chol)
+    inverse = []  # rows of the inverse of L, from which its products follow
+    for i in range(size):
+        row = [-sum(chol[i][k] * inverse[k][j] for k in range(j, i)) / chol[i][i] for j in range(i)]
+        inverse.append([*row, 1 / chol[i][i]])
+    return [
+        [sum(inverse[k][i] * inverse[k][j] for k in range(i, size)) for j in range(i + 1)]
+        for i in range(size)
+    ]
+
+
+def _multiply(a, x):
+    """Product of a symmetric matrix, given by its lower entries, and a vector."""
+    size = range(len(a))
+    return [sum(a[max(i, j)][min(i, j)] * x[j] for j in size) for i in size]
+
+
+def _columns(tensor, size=None):
+    """Entries of the last axis; its length must be given where PyTensor does not know it."""
+    return [tensor[..., i] for i in range(size or tensor.type.shape[-1])]
+
+
+def _correlation_factor(below):
+    """Cholesky factor of a correlation matrix from its entries below the diagonal."""
+    factor, entry = [[1.0]], iter(below)
+    size = 1
+    while (size * (size + 1)) // 2 <= len(below):
+        row = [next(entry) for _ in range(size)]
+        factor.append([*row, pt.sqrt(1 - sum(x**2 for x in row))])
+        size += 1
+    return factor
+
+
+def _scaled(factor, sd):
+    return [[x * s for x in row] for row, s in zip(factor, sd, strict=True)]
+
+
+def _full(lower, like):
+    """Matrix on the last two axes from lower entries."""
+    size = len(lower)
+    zero = pt.zeros_like(like)
+    rows = [
+        pt.stack([zero + lower[i][j] if j <= i else zero for j in range(size)], axis=-1)
+        for i in range(size)
+    ]
+    return pt.stack(rows, axis=-2)
+
+
+class CorrelatedNormalRV(SymbolicRandomVariable):
+    name = "correlated_normal"
+    extended_signature = "[rng],[size],(p),(p),(q)->[rng],(p)"
+    _print_name = ("CorrelatedNormal", "\\operatorname{CorrelatedNormal}")
+
+    @classmethod
+    def rv_op(cls, mu, sd, below, *, size=None, rng=None):
+        mu, sd, below = map(pt.as_tensor, (mu, sd, below))
+        rng = normalize_rng_param(rng)
+        size = normalize_size_param(size)
+        if rv_size_is_none(size):
+            size = implicit_size_from_params(mu, sd, below, ndims_params=cls.ndims_params)
+        shape = pt.concatenate([size, [mu.shape[-1]]])
+        next_rng, z = pt.random.normal(size=shape, rng=rng, return_next_rng=True)
+        z = pt.specify_shape(z, (None,) * (z.ndim - 1) + (mu.type.shape[-1],))
+        chol = _scaled(_correlation_factor(_columns(below)), _columns(sd))
+        steps = [sum(x * z[..., j] for j, x in enumerate(row)) for row in chol]
+        draws = mu + pt.stack(steps, axis=-1)
+        return cls(inputs=[rng, size, mu, sd, below], outputs=[next_rng, draws])(
+            rng, size, mu, sd, below
+        )
+
+
+class CorrelatedNormal(Continuous):
+    r"""
+    Multivariate normal of a few effects, given by standard deviations and correlations.
+
+    The same distribution as :class:`pymc.MvNormal`. Unlike it, it is written out entry by entry
+    for a handful of effects, so that thousands of clusters are one elementwise pass, and so that
+    it compiles in little time.
+
+    .. math::
+
+       x \sim N(\mu, D L L' D), \qquad D = \operatorname{diag}(\sigma)
+
+    Parameters
+    ----------
+    mu : tensor_like of float
+        Means. Shape ``(..., P)``.
+    sd : tensor_like of float
+        Standard deviations (sd > 0). Shape ``(..., P)``.
+    below : tensor_like of float
+        Entries of L, the Cholesky factor of the correlation matrix, below its diagonal, row by
+        row. Shape ``(..., P (P - 1) / 2)``. For two effects it is their correlation.
+
+    Returns
+    -------
+    TensorVariable
+        The random variable, with the P effects on its last axis.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pymc as pm
+    >>> from helpers.effects import CorrelatedNormal
+    >>> effect = CorrelatedNormal.dist([0.0, 1.0], [1.0, 2.0], [0.5])
+    >>> pm.logp(effect, np.array([0.3, 0.1])).eval().round(6)
+    array(-2.651347)
+    >>> same = pm.MvNormal.dist([0.0, 1.0], np.array([[1.0, 1.0], [1.0, 4.0]]))
+    >>> pm.logp(same, np.array([0.3, 0.1])).eval().round(6)
+    array(-2.651347)
+    """
+
+    rv_type = CorrelatedNormalRV
+    rv_op = CorrelatedNormalRV.rv_op
+
+    @classmethod
+    def dist(cls, mu, sd, below, **kwargs):
+        mu, sd = pt.as_tensor(mu), pt.as_tensor(sd)
+        below = pt.as_tensor(below, dtype="float64")
+        return super().dist([mu, sd, below], **kwargs)
+
+    def support_point(rv, size, mu, sd, below):
+        return pt.broadcast_to(mu, rv.shape)
+
+    def logp(value, mu, sd, below):
+        """
+        Log-density of effects.
+
+        Parameters
+        ----------
+        value : tensor_like of float
+            Effects, on the last axis.
+
+        Returns
+        -------
+        TensorVariable
+        """
+        sds = _columns(sd)
+        factor = _correlation_factor(_columns(below))
+        distance = [(x - m) / s for x, m, s in zip(_columns(value), _columns(mu), sds, strict=True)]
+        z = _solve_lower(factor, distance)
+        log_scale = sum(pt.log(s * row[-1]) for s, row in zip(sds, factor, strict=True))
+        return -0.5 * (sum(x**2 for x in z) + len(z) * np.log(2 * np.pi)) - log_scale
+
+
+class JointNormalRV(SymbolicRandomVariable):
+    name = "joint_normal"
+    extended_signature = "[rng],[size],(k,p),(m,m)->[rng],(k,p)"
+    _print_name = ("JointNormal", "\\operatorname{JointNormal}")
+
+    @classmethod
+    def rv_op(cls, mu, chol, *, size=None, rng=None):
+        mu, chol = pt.as_tensor(mu), pt.as_tensor(chol)
+        rng = normalize_rng_param(rng)
+        size = normalize_size_param(size)
+        if rv_size_is_none(size):
+            size = implicit_size_from_params(mu, chol, ndims_params=cls.ndims_params)
+        in_one_row = pt.concatenate([size, [chol.shape[-1]]])
+        next_rng, z = pt.random.normal(size=in_one_row, rng=rng, return_next_rng=True)
+        step = pt.sum(chol * z[..., None, :], axis=-1)
+        shape = pt.concatenate([size, mu.shape[-2:]])
+        draws = mu + pt.reshape(step, shape, ndim=step.ndim + 1)
+        return cls(inputs=[rng, size, mu, chol], outputs=[next_rng, draws])(rng, size, mu, chol)
+
+
+class JointNormal(Continuous):
+    r"""
+    Normal over all effects of all categories at once, with one covariance.
+
+    The same distribution as :class:`pymc.MvNormal` of the effects in one row, category by
+    category. Unlike it, categories and effects keep an axis each.
+
+    Parameters
+    ----------
+    mu : tensor_like of float
+        Means. Shape ``(K, P)``.
+    chol : tensor_like of float
+        Lower Cholesky factor of the covariance of the K P effects, those of a category side by
+        side. Shape ``(K P, K P)``.
+
+    Returns
+    -------
+    TensorVariable
+        The random variable, with K categories and P effects on its last two axes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pymc as pm
+    >>> from helpers.effects import JointNormal
+    >>> effects = JointNormal.dist(np.zeros((3, 2)), np.eye(6), shape=(20, 3, 2))
+    >>> pm.draw(effects).shape
+    (20, 3, 2)
+    """
+
+    rv_type = JointNormalRV
+    rv_op = JointNormalRV.rv_op
+
+    @classmethod
+    def dist(cls, mu, chol, **kwargs):
+        return super().dist([pt.as_tensor(mu), pt.as_tensor(chol)], **kwargs)
+
+    def support_point(rv, size, mu, chol):
+        return pt.broadcast_to(mu, rv.shape)
+
+    def logp(value, mu, chol):
+        """
+        Log-density of effects.
+
+        Parameters
+        ----------
+        value : tensor_like of float
+            Effects, on the last two axes.
+
+        Returns
+        -------
+        TensorVariable
+        """
+        distance = (value - mu).flatten(value.ndim - 1)
+        return pm.logp(pm.MvNormal.dist(pt.zeros_like(distance), chol=chol), distance)
 
 
 class ConditionedNormal(Transform):
     r"""
-    Sample a normal effect relative to what its own data say about it.
+    Sample one normal effect relative to what its own data say about it.
 
-    Unlike the centred form (sample the effect) and the non-centred form (sample its distance from
-    the mean in standard deviations), it weighs prior and data as they stand: with a quadratic
-    expansion of the log-likelihood, :math:`b\theta - h\theta^2/2`, and the prior
-    :math:`N(\mu, \sigma^2)`, the effect is about :math:`N(m, 1/q)` with
+    :class:`~helpers.effects.Conditioned` for a single effect, on a :class:`pymc.Normal`: with
+    the expansion :math:`b\theta - h\theta^2/2` and the prior :math:`N(\mu, \sigma^2)`,
 
     .. math::
 
-       q = h + \sigma^{-2}, \qquad m = (b + \mu\sigma^{-2}) / q,
-
-    and what is sampled is :math:`t = (\theta - m)\sqrt{q}`. It is a change of variables and
-    nothing else: *any* constants h >= 0 and b give the same posterior, good ones make t nearly
-    standard normal whatever the data weigh. h = 0 is the non-centred form.
+       q = h + \sigma^{-2}, \qquad m = (b + \mu\sigma^{-2}) / q, \qquad \theta = m + t / \sqrt{q}.
 
     Parameters
     ----------
@@ -41,10 +307,7 @@ class ConditionedNormal(Transform):
     ndim_supp = 0
 
     def __init__(self, information, score):
-        self.information = np.asarray(information, dtype=float)
-        self.score = np.asarray(score, dtype=float)
-        if not (np.isfinite(self.information).all() and np.isfinite(self.score).all()):
-            raise ValueError("The pilot's information and score must be finite everywhere.")
+        self.information, self.score = _checked(information, score)
         if (self.information < 0).any():
             raise ValueError("The pilot's information must not be negative.")
 
@@ -67,12 +330,130 @@ class ConditionedNormal(Transform):
         return pt.broadcast_to(-0.5 * pt.log(q), value.shape)
 
 
-def cluster_intercepts(name, mean, sd, *, dims, centring="auto", pilot=None):
+class Conditioned(Transform):
+    r"""
+    Sample a cluster's effects relative to what its own data say about them.
+
+    Unlike the centred form (sample the effects) and the non-centred form (sample their distance
+    from the mean in standard deviations), it weighs prior and data as they stand: with a
+    quadratic expansion of the log-likelihood, :math:`b'\theta - \tfrac12\theta'H\theta`, and the
+    prior :math:`N(\mu, \Sigma)`, the effects are about :math:`N(m, Q^{-1})` with
+
+    .. math::
+
+       Q = H + \Sigma^{-1} = C C', \qquad m = Q^{-1} (b + \Sigma^{-1}\mu),
+
+    and what is sampled is t in :math:`\theta = m + C^{-\mathsf T} t`, which takes
+    :math:`\log\det C` off the log-density. It is a change of variables and nothing else: *any*
+    constants H and b give the same posterior, good ones make t nearly standard normal whatever
+    the data weigh. H = 0 is the non-centred form.
+
+    Parameters
+    ----------
+    information : numpy.ndarray, shape (..., P, P)
+        H, the pilot estimate of minus the second derivative of the log-likelihood: symmetric,
+        without negative eigenvalues.
+    score : numpy.ndarray, shape (..., P)
+        b, that is H times the pilot estimate plus the first derivative there.
+    joint : bool
+        Whether the variable is a :class:`~helpers.effects.JointNormal`, whose categories are
+        correlated; then the prior's block of each category stands for :math:`\Sigma`.
+
+    References
+    ----------
+    Papaspiliopoulos, O., Roberts, G. O., & Sköld, M. (2007). A general framework for the
+    parametrization of hierarchical models. Statistical Science, 22(1), 59-73.
+    """
+
+    name = "conditioned"
+
+    def __init__(self, information, score, *, joint=False):
+        information, score = _checked(information, score)
+        if information.shape != (*score.shape, score.shape[-1]):
+            raise ValueError(
+                f"The pilot's information must have shape (..., P, P) and its score (..., P): "
+                f"they have {information.shape} and {score.shape}."
+            )
+        transposed = np.swapaxes(information, -1, -2)
+        scale = np.abs(information).max(axis=(-1, -2), keepdims=True)
+        if not (np.abs(information - transposed) <= 1e-8 * scale).all():
+            raise ValueError("The pilot's information must be symmetric in its last two axes.")
+        if (np.linalg.eigvalsh(information) < -1e-8 * scale[..., 0]).any():
+            raise ValueError("The pilot's information must have no negative eigenvalue.")
+        self.information = [
+            [information[..., i, j] for j in range(i + 1)] for i in range(score.shape[-1])
+        ]
+        self.score = [score[..., i] for i in range(score.shape[-1])]
+        self.joint = joint
+        self.ndim_supp = 2 if joint else 1
+
+    def _parts(self, inputs):
+        """Entries of C, and of u = C'm."""
+        if self.joint:
+            mu, chol = inputs[-2:]
+            rows = pt.reshape(chol, (*mu.type.shape[-2:], -1))
+            covariance = pt.sum(rows[:, :, None] * rows[:, None], axis=-1)
+            chol = _cholesky(_lower(covariance))
+        else:
+            mu, sd, below = inputs[-3:]
+            chol = _scaled(_correlation_factor(_columns(below)), _columns(sd))
+        precision = _precision(chol)
+        c = _cholesky(
+            [
+                [h + x for h, x in zip(*rows, strict=True)]
+                for rows in zip(self.information, precision, strict=True)
+            ]
+        )
+        push = _multiply(precision, _columns(mu))
+        return c, _solve_lower(c, [b + x for b, x in zip(self.score, push, strict=True)])
+
+    def backward(self, value, *inputs):
+        c, u = self._parts(inputs)
+        shifted = [t + x for t, x in zip(_columns(value, len(u)), u, strict=True)]
+        return pt.stack(_solve_upper(c, shifted), axis=-1)
+
+    def forward(self, value, *inputs):
+        c, u = self._parts(inputs)
+        theta, size = _columns(value, len(c)), range(len(c))
+        return pt.stack(
+            [sum(c[j][i] * theta[j] for j in size if j >= i) - u[i] for i in size], axis=-1
+        )
+
+    def log_jac_det(self, value, *inputs):
+        c, _ = self._parts(inputs)
+        log_det = -sum(pt.log(row[-1]) for row in c)
+        log_det = pt.broadcast_to(log_det, value.shape[:-1])
+        return pt.sum(log_det, axis=-1) if self.joint else log_det
+
+
+def _checked(information, score):
+    information, score = np.asarray(information, dtype=float), np.asarray(score, dtype=float)
+    if not (np.isfinite(information).all() and np.isfinite(score).all()):
+        raise ValueError("The pilot's information and score must be finite everywhere.")
+    return information, score
+
+
+def _chosen(centring, pilot):
+    """Check the choice of parametrisation, and make "auto" one of the others."""
+    if centring not in CENTRINGS:
+        raise ValueError(f"`centring` must be one of {', '.join(CENTRINGS)}, not {centring!r}.")
+    if centring == "auto":
+        return "noncentred" if pilot is None else "conditioned"
+    if centring == "conditioned" and pilot is None:
+        raise ValueError(
+            'centring="conditioned" needs a pilot (information, score) from the data: give one, '
+            'or choose "centred" or "noncentred".'
+        )
+    return centring
+
+
+def cluster_intercepts(name, mean, sd, *, dims, centring="auto", information=None):
     """
     Normal intercepts that vary by cluster, in the parametrisation asked for.
 
     Unlike writing :class:`pymc.Normal` out, the choice of parametrisation is an argument and
-    leaves names, dims and prior draws as they are.
+    leaves names, dims and prior draws as they are. For more than one effect see
+    :func:`~helpers.correlated_effects`.
 
     Parameters
     ----------
@@ -83,9 +464,10 @@ def cluster_intercepts(name, mean, sd, *, dims, centring="auto", pilot=None):
     dims : tuple of str
         Dims of the effect, such as ``("cluster", "contrast")``.
     centring : {"auto", "conditioned", "centred", "noncentred"}
-        ``"auto"`` is ``"conditioned"`` where a pilot is given, else ``"noncentred"``.
-    pilot : tuple of numpy.ndarray, optional
-        Information and score, as from :func:`pilot_intercepts`; needed for ``"conditioned"``.
+        ``"auto"`` is ``"conditioned"`` where `information` is given, else ``"noncentred"``.
+    information : tuple of numpy.ndarray, optional
+        h and b of :class:`~helpers.effects.ConditionedNormal`, each with the effect's shape, as
+        from :func:`~helpers.pilot.expand_likelihood`; needed for ``"conditioned"``.
 
     Returns
     -------
@@ -95,12 +477,7 @@ def cluster_intercepts(name, mean, sd, *, dims, centring="auto", pilot=None):
     Raises
     ------
     ValueError
-        For an unknown `centring`, or ``"conditioned"`` without a pilot.
-
-    References
-    ----------
-    Papaspiliopoulos, O., Roberts, G. O., & Sköld, M. (2007). A general framework for the
-    parametrization of hierarchical models. Statistical Science, 22(1), 59-73.
+        For an unknown `centring`, or ``"conditioned"`` without `information`.
 
     Examples
     --------
@@ -112,123 +489,223 @@ def cluster_intercepts(name, mean, sd, *, dims, centring="auto", pilot=None):
     >>> [rv.name for rv in model.free_RVs]
     ['sd', 'shift']
     """
-    if centring not in CENTRINGS:
-        raise ValueError(f"`centring` must be one of {', '.join(CENTRINGS)}, not {centring!r}.")
-    if centring == "auto":
-        centring = "noncentred" if pilot is None else "conditioned"
+    centring = _chosen(centring, information)
     if centring == "noncentred":
         z = pm.Normal(f"{name}_z", dims=dims)
         return pm.Deterministic(name, mean + sd * z, dims=dims)
-    if centring == "centred":
-        return pm.Normal(name, mean, sd, dims=dims)
-    if pilot is None:
-        raise ValueError(
-            'centring="conditioned" needs a pilot (information, score) from the data: give one, '
-            'or choose "centred" or "noncentred".'
-        )
-    return pm.Normal(name, mean, sd, dims=dims, transform=ConditionedNormal(*pilot))
+    transform = ConditionedNormal(*information) if centring == "conditioned" else None
+    return pm.Normal(name, mean, sd, dims=dims, transform=transform)
 
 
-def _masked_shares(logits, available):
-    return softmax(np.where(available, logits, -np.inf), axis=1)
-
-
-def _sum_by(codes, values, n_groups):
-    out = np.zeros((n_groups, *values.shape[1:]))
-    np.add.at(out, codes, values)
-    return out
-
-
-def pilot_intercepts(
-    counts, available, cluster, n_clusters, reference, predictors=None, *, prior_sd=1.0, steps=100
+def correlated_effects(
+    name,
+    *,
+    dims=("cluster", "category", "effect"),
+    eta=4.0,
+    mean=None,
+    sd=None,
+    covariance="category",
+    centring="auto",
+    information=None,
 ):
-    """
-    Expand the masked multinomial log-likelihood in each cluster's intercepts.
+    r"""
+    Effects that vary by cluster and are correlated, for all categories at once.
 
-    A few penalised Newton steps, first for all rows together, then for each cluster, with common
-    slopes held at their pooled estimate. The penalty keeps everything finite where a category
-    was never chosen, or never on the menu, in a cluster.
+    Unlike a loop of :class:`pymc.LKJCholeskyCov` and :class:`pymc.MvNormal` over categories, it
+    is one batched variable of the same density, keeps the model's dims, and can be sampled
+    centred, non-centred or conditioned on the data.
+
+    .. math::
+
+        heta_{ck} \sim N(\mu_k, \Sigma_k), \qquad \Sigma_k = D_k \Omega_k D_k, \qquad
+       \Omega_k \sim \operatorname{LKJ}(\eta)
 
     Parameters
     ----------
-    counts, available : numpy.ndarray, shape (R, K)
-        Counts and menus.
-    cluster : numpy.ndarray of int, shape (R,)
-        Cluster of each row.
-    n_clusters : int
-        Number of clusters C.
-    reference : int
-        Position of the category whose logit is 0.
-    predictors : numpy.ndarray, shape (R, P), optional
-        Standardised predictors with common slopes.
-    prior_sd : float
-        Standard deviation of the penalty, on the logit scale.
-    steps : int
-        Largest number of Newton steps at either level; they end once they no longer move.
+    name : str
+        Name of the effects; the other variables are named after it.
+    dims : tuple of three str
+        Dims of clusters, categories and effects (intercept, slopes), all with coordinates in the
+        model.
+    eta : float
+        Concentration of the LKJ prior on correlations (eta > 0); 1 is uniform over correlation
+        matrices, larger is closer to no correlation.
+    mean : tensor_like, shape (category, effect), optional
+        Population means; if not given, ``{name}_mean`` with prior N(0, 2).
+    sd : tensor_like, shape (category, effect), optional
+        Standard deviations between clusters (sd > 0); if not given, ``{name}_sd`` with prior
+        Exponential(1).
+    covariance : {"category", "full", "kronecker", "independent"}
+        ``"category"``: one covariance of the effects for each category, categories independent.
+        ``"full"``: one covariance over all effects of all categories. ``"kronecker"``: the
+        product of a covariance between categories and one between effects. ``"independent"``: no
+        correlations.
+    centring : {"auto", "conditioned", "centred", "noncentred"}
+        Parametrisation. It changes how fast the model samples, not what it says. ``"auto"`` is
+        ``"conditioned"`` where `information` is given, else ``"noncentred"``.
+    information : tuple of numpy.ndarray, optional
+        H, shape (cluster, category, effect, effect), and b, shape (cluster, category, effect), of
+        :class:`~helpers.effects.Conditioned`, as from :func:`~helpers.pilot.expand_likelihood`.
 
     Returns
     -------
-    information, score : numpy.ndarray, shape (C, K - 1)
-        h and b of :class:`ConditionedNormal`: the diagonal of minus the second derivative, and h
-        times the estimate plus the first derivative, both at the estimate and of the likelihood
-        alone.
+    TensorVariable
+        The effects, with the given dims. Registered as well, with P effects and K categories:
+
+        - ``{name}_mean`` and ``{name}_sd`` (category, effect), unless given. For ``"kronecker"``
+          without `sd`, ``{name}_sd`` is the product of ``{name}_category_sd``, whose prior is
+          Exponential(1), and ``{name}_effect_scale``, which sums to P and whose prior is that of
+          P times a Dirichlet(2);
+        - correlations: ``{name}_corr`` (category, effect, effect_bis) for ``"category"``;
+          (category, effect, category_bis, effect_bis) for ``"full"``; ``{name}_category_corr``
+          (category, category_bis) and ``{name}_effect_corr`` (effect, effect_bis) for
+          ``"kronecker"``.
+
+        What is sampled for them is ``{name}_corr_chol``, their Cholesky factor, or for two
+        effects ``{name}_corr_beta``, (1 + correlation) / 2.
+
+    Raises
+    ------
+    ValueError
+        For an unknown choice, dims without coordinates, or a pilot of the wrong shape.
+
+    Notes
+    -----
+    With a single effect there is nothing to correlate: the variable of correlations is left out.
+
+    References
+    ----------
+    Lewandowski, D., Kurowicka, D., & Joe, H. (2009). Generating random correlation matrices based
+    on vines and extended onion method. Journal of Multivariate Analysis, 100(9), 1989-2001.
 
     Examples
     --------
-    One row of 30 and 10, both on the menu: h = n p (1 - p) = 7.5 at p = 1/4.
-
-    >>> import numpy as np
-    >>> from helpers.effects import pilot_intercepts
-    >>> h, b = pilot_intercepts(np.array([[30, 10]]), np.ones((1, 2)), np.array([0]), 1, 0)
-    >>> h.round(2)
-    array([[7.5]])
+    >>> import pymc as pm
+    >>> from helpers import correlated_effects
+    >>> coords = {"cluster": range(20), "category": list("abc"), "effect": ["intercept", "x"]}
+    >>> with pm.Model(coords=coords) as model:
+    ...     theta = correlated_effects("theta")
+    >>> {v.name: v.type.shape for v in model.free_RVs}
+    {'theta_mean': (3, 2), 'theta_sd': (3, 2), 'theta_corr_beta': (3,), 'theta_z': (20, 3, 2)}
     """
-    n_rows, n_categories = counts.shape
-    free = np.arange(n_categories) != reference
-    available = np.asarray(available, dtype=bool)
-    n = counts.sum(axis=1, keepdims=True)
-    design = np.ones((n_rows, 1))
-    if predictors is not None:
-        design = np.hstack([design, predictors])
-    pooled = np.zeros((design.shape[1], n_categories - 1))
-    everywhere = np.zeros(n_rows, dtype=int)
-    pooled = _newton(
-        counts, available, n, free, design, everywhere, pooled[None], 0.0, 10.0 * prior_sd, steps
-    )[0]
-    offset = design[:, 1:] @ pooled[1:]
-    start = np.repeat(pooled[None, :1], n_clusters, axis=0)
-    estimate = _newton(
-        counts, available, n, free, design[:, :1], cluster, start, start, prior_sd, steps, offset
-    )[:, 0]
-    logits = np.zeros((n_rows, n_categories))
-    logits[:, free] = estimate[cluster] + offset
-    share = _masked_shares(logits, available)
-    information = _sum_by(cluster, (n * share * (1 - share))[:, free], n_clusters)
-    gradient = _sum_by(cluster, (counts - n * share)[:, free], n_clusters)
-    return information, information * estimate + gradient
+    model = pm.modelcontext(None)
+    if covariance not in COVARIANCES:
+        raise ValueError(
+            f"`covariance` must be one of {', '.join(COVARIANCES)}, not {covariance!r}."
+        )
+    centring = _chosen(centring, information)
+    dims = tuple(dims)
+    if len(dims) != 3:
+        raise ValueError(f"`dims` must name clusters, categories and effects, not {dims}.")
+    for dim in dims:
+        if model.coords.get(dim) is None:
+            raise ValueError(
+                f"The model has no coordinate {dim!r}: give it, as in "
+                f"pm.Model(coords={{{dim!r}: [...]}})."
+            )
+    _, category, effect = dims
+    shape = n_clusters, n_categories, n_effects = [len(model.coords[dim]) for dim in dims]
+    if information is not None:
+        got = tuple(np.shape(x) for x in information)
+        need = ((*shape, n_effects), tuple(shape))
+        if got != need:
+            raise ValueError(f"`information` must have the shapes {need}, not {got}.")
+
+    if mean is None:
+        mean = pm.Normal(f"{name}_mean", 0, 2, dims=(category, effect))
+    joint = covariance in ("full", "kronecker") and n_categories > 1
+    if sd is None and joint and covariance == "kronecker":
+        sd = _kronecker_sd(name, category, effect, n_effects)
+    elif sd is None:
+        sd = pm.Exponential(f"{name}_sd", 1, dims=(category, effect))
+    # Shapes must be known, for the entries of small matrices are written out one by one.
+    mean, sd = (pt.specify_shape(x * np.ones(shape[1:]), shape[1:]) for x in (mean, sd))
+
+    if joint:
+        chol = _joint_factor(name, covariance, eta, dims, n_categories, n_effects)
+        parameters = mean, sd.flatten()[:, None] * chol
+        distribution = JointNormal
+    else:
+        correlated = covariance != "independent"
+        below = _below(name, eta, category, effect, n_categories, n_effects, correlated)
+        parameters = mean, sd, below
+        distribution = CorrelatedNormal
+
+    if centring == "noncentred":
+        z = pm.Normal(f"{name}_z", dims=dims)
+        if joint:
+            step = (z.reshape((n_clusters, -1)) @ parameters[1].T).reshape(shape)
+        else:
+            chol = _scaled(_correlation_factor(_columns(below)), _columns(sd))
+            z = _columns(z, n_effects)
+            step = pt.stack([sum(x * z[j] for j, x in enumerate(row)) for row in chol], axis=-1)
+        return pm.Deterministic(name, mean + step, dims=dims)
+    transform = None
+    if centring == "conditioned":
+        transform = Conditioned(*information, joint=joint)
+    return distribution(name, *parameters, dims=dims, transform=transform)
 
 
-def _newton(counts, available, n, free, design, group, start, centre, prior_sd, steps, offset=0.0):
-    """Penalised Newton for multinomial logits, one fit per group; shape (G, D, K - 1)."""
-    theta = start.copy()
-    n_groups, n_effects, n_free = theta.shape
-    size = n_effects * n_free
-    precision = prior_sd**-2
-    logits = np.zeros(counts.shape)
-    for _ in range(steps):
-        logits[:, free] = np.einsum("rd,rdk->rk", design, theta[group]) + offset
-        share = _masked_shares(logits, available)
-        residual = (counts - n * share)[:, free]
-        gradient = _sum_by(group, design[:, :, None] * residual[:, None], n_groups)
-        gradient = gradient - precision * (theta - centre)
-        p = share[:, free]
-        curvature = n[..., None] * (p[:, :, None] * np.eye(n_free) - p[:, :, None] * p[:, None])
-        hessian = np.einsum("rd,re,rkl->rdkel", design, design, curvature)
-        hessian = _sum_by(group, hessian, n_groups).reshape(n_groups, size, size)
-        hessian += precision * np.eye(size)
-        step = np.linalg.solve(hessian, gradient.reshape(n_groups, size, 1))
-        # A bounded step: far from the optimum the quadratic overshoots.
-        theta += np.clip(step.reshape(theta.shape), -2.0, 2.0)
-        if np.abs(step).max() < 1e-8:
-            break
-    return theta
+def _bis(dim):
+    """Name of a dim's second copy, on the other side of a correlation matrix."""
+    model = pm.modelcontext(None)
+    copy = f"{dim}_bis"
+    if copy not in model.coords:
+        model.add_coord(copy, model.coords[dim])
+    return copy
+
+
+def _kronecker_sd(name, category, effect, n_effects):
+    by_category = pm.Exponential(f"{name}_category_sd", 1, dims=category)
+    if n_effects == 1:
+        return pm.Deterministic(f"{name}_sd", by_category[:, None], dims=(category, effect))
+    # Only products of the two are seen, so one of them is relative.
+    shares = pm.Dirichlet(f"{name}_effect_share", 2 * np.ones(n_effects))
+    scale = pm.Deterministic(f"{name}_effect_scale", n_effects * shares, dims=effect)
+    return pm.Deterministic(f"{name}_sd", by_category[:, None] * scale, dims=(category, effect))
+
+
+def _below(name, eta, category, effect, n_categories, n_effects, correlated):
+    """Entries below the diagonal of each category's Cholesky factor; shape (K, P (P - 1) / 2)."""
+    entries = (n_effects * (n_effects - 1)) // 2
+    if not correlated or n_effects == 1:
+        return pt.zeros((n_categories, entries))
+    corr_dims = (category, effect, _bis(effect))
+    if n_effects == 2:
+        # LKJ of two effects in closed form, which compiles in a fraction of the time.
+        half = pm.Beta(f"{name}_corr_beta", eta, eta, dims=category)
+        below = pt.specify_shape((2 * half - 1)[:, None], (n_categories, 1))
+        corr = _full([[1.0], [below[:, 0], 1.0]], half)
+        corr = corr + pt.triu(corr.mT, 1)
+    else:
+        shape = (n_categories, n_effects, n_effects)
+        chol = pm.LKJCorr(f"{name}_corr_chol", n=n_effects, eta=eta, shape=shape)
+        rows, columns = np.tril_indices(n_effects, -1)
+        below = pt.specify_shape(chol[:, rows, columns], (n_categories, entries))
+        corr = chol @ chol.mT
+    pm.Deterministic(f"{name}_corr", corr, dims=corr_dims)
+    return below
+
+
+def _lkj(name, eta, size):
+    """Cholesky factor of one correlation matrix."""
+    if size == 1:
+        return pt.ones((1, 1))
+    return pm.LKJCorr(f"{name}_chol", n=size, eta=eta)
+
+
+def _joint_factor(name, covariance, eta, dims, n_categories, n_effects):
+    """Cholesky factor of the correlations of all effects, those of a category side by side."""
+    _, category, effect = dims
+    size = n_categories * n_effects
+    if covariance == "full":
+        chol = _lkj(f"{name}_corr", eta, size)
+        corr = (chol @ chol.T).reshape((n_categories, n_effects) * 2)
+        corr_dims = (category, effect, _bis(category), _bis(effect))
+        pm.Deterministic(f"{name}_corr", corr, dims=corr_dims)
+        return chol
+    between = _lkj(f"{name}_category_corr", eta, n_categories)
+    within = _lkj(f"{name}_effect_corr", eta, n_effects)
+    pm.Deterministic(f"{name}_category_corr", between @ between.T, dims=(category, _bis(category)))
+    pm.Deterministic(f"{name}_effect_corr", within @ within.T, dims=(effect, _bis(effect)))
+    return (between[:, None, :, None] * within[None, :, None, :]).reshape((size, size))

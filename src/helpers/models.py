@@ -7,7 +7,8 @@ import pymc as pm
 import pytensor.tensor as pt
 
 from helpers.distributions import MaskedMultinomial
-from helpers.effects import CENTRINGS, cluster_intercepts, pilot_intercepts
+from helpers.effects import CENTRINGS, COVARIANCES, cluster_intercepts, correlated_effects
+from helpers.pilot import expand_likelihood
 
 __all__ = ["choose_reference", "latent_preferences", "masked_regression", "parameter_names"]
 
@@ -18,7 +19,17 @@ DEFAULT_PRIORS = {
     "intercept_mean": partial(pm.Normal, mu=0, sigma=2),
     "intercept_sd": partial(pm.Exponential, lam=1),
     "slope": partial(pm.Normal, mu=0, sigma=1),
+    "effects_sd": partial(pm.Exponential, lam=1),
 }
+
+
+def _effects_mean(name, dims):
+    """Prior of population means: that of an intercept first, that of slopes after it."""
+    n_effects = len(pm.modelcontext(None).coords[dims[-1]])
+    return pm.Normal(name, 0, np.array([2.0] + [1.0] * (n_effects - 1)), dims=dims)
+
+
+DEFAULT_PRIORS["effects_mean"] = _effects_mean
 
 
 def choose_reference(data):
@@ -186,17 +197,12 @@ def masked_regression(
     ['intercept_mean', 'intercept_sd', 'intercept', 'slope']
     """
     _require("effects", effects, ("slopes", "intercepts", "pooled"))
-    _require("covariance", covariance, ("category",))
+    _require("covariance", covariance, COVARIANCES)
     _require("centring", centring, CENTRINGS)
     _require("likelihood", likelihood, ("multinomial",))
     _require("availability", availability, ("known", "ignored"))
     n_predictors = data.predictors.shape[1]
-    if effects == "slopes":
-        if n_predictors:
-            raise NotImplementedError(
-                'Slopes that vary by cluster are not written yet: use effects="intercepts" for '
-                "slopes common to all clusters."
-            )
+    if effects == "slopes" and not n_predictors:
         effects = "intercepts"
     if effects != "pooled" and data.cluster is None:
         raise ValueError(
@@ -214,42 +220,74 @@ def masked_regression(
         return priors.get(name, DEFAULT_PRIORS[name])(name, dims=dims)
 
     place = data.categories.index(reference)
-    coords = data.coords | {"contrast": [c for c in data.categories if c != reference]}
+    contrasts = [c for c in data.categories if c != reference]
+    coords = data.coords | {"contrast": contrasts}
     menus = data.available if availability == "known" else np.ones_like(data.available)
     scaled = _standardise(data.predictors) if n_predictors else None
+    if effects == "slopes":
+        _can_vary(data)
+        coords["effect"] = ["intercept", *data.predictors.columns]
 
     with pm.Model(coords=coords) as model:
         available = pm.Data("available", menus, dims=("row", "category"))
         n = pm.Data("n", data.n, dims="row")
-        if effects == "pooled":
-            intercept = prior("intercept", "contrast")
-            by_row = _with_reference(intercept, place)
-            by_row = pt.broadcast_to(by_row, (n.shape[0], len(data.categories)))
-        else:
+        if effects != "pooled":
             cluster_index = pm.Data("cluster_index", data.cluster.codes.astype(int), dims="row")
-            mean = prior("intercept_mean", "contrast")
-            sd = prior("intercept_sd", "contrast")
-            pilot = None
-            if centring in ("auto", "conditioned"):
-                pilot = pilot_intercepts(
-                    data.counts,
-                    menus,
-                    data.cluster.codes,
-                    len(data.cluster.categories),
-                    place,
-                    None if scaled is None else scaled[2],
-                )
-            intercept = cluster_intercepts(
-                "intercept", mean, sd, dims=("cluster", "contrast"), centring=centring, pilot=pilot
-            )
-            by_row = _with_reference(intercept, place)[cluster_index]
         if n_predictors:
-            x_mean, x_sd, _ = scaled
+            x_mean, x_sd, design = scaled
             x = pm.Data("predictors", data.predictors.to_numpy(), dims=("row", "predictor"))
             x_mean = pm.Data("predictor_mean", x_mean, dims="predictor")
             x_sd = pm.Data("predictor_sd", x_sd, dims="predictor")
+            x = (x - x_mean) / x_sd
+
+        information = None
+        if effects != "pooled" and centring in ("auto", "conditioned"):
+            ones = np.ones((len(data), 1))
+            slopes = effects == "slopes"
+            information = expand_likelihood(
+                data.counts,
+                menus,
+                data.cluster.codes,
+                len(data.cluster.categories),
+                place,
+                np.hstack([ones, design]) if slopes else ones,
+                design if n_predictors and not slopes else None,
+            )
+
+        if effects == "pooled":
+            by_row = _with_reference(prior("intercept", "contrast"), place)
+            by_row = pt.broadcast_to(by_row, (n.shape[0], len(data.categories)))
+        elif effects == "intercepts":
+            if information is not None:
+                information = information[0][..., 0, 0], information[1][..., 0]
+            intercept = cluster_intercepts(
+                "intercept",
+                prior("intercept_mean", "contrast"),
+                prior("intercept_sd", "contrast"),
+                dims=("cluster", "contrast"),
+                centring=centring,
+                information=information,
+            )
+            by_row = _with_reference(intercept, place)[cluster_index]
+        else:
+            theta = correlated_effects(
+                "effects",
+                dims=("cluster", "contrast", "effect"),
+                mean=prior("effects_mean", ("contrast", "effect")),
+                sd=prior("effects_sd", ("contrast", "effect"))
+                if covariance != "kronecker"
+                else None,
+                covariance=covariance,
+                centring=centring,
+                information=information,
+            )
+            by_row = _with_reference(theta[..., 0], place)[cluster_index]
+            for p in range(n_predictors):
+                slope = _with_reference(theta[..., p + 1], place)[cluster_index]
+                by_row = by_row + slope * x[:, p, None]
+        if n_predictors and effects != "slopes":
             slope = prior("slope", ("predictor", "contrast"))
-            by_row = by_row + ((x - x_mean) / x_sd) @ _with_reference(slope, place)
+            by_row = by_row + x @ _with_reference(slope, place)
         logits = pm.Deterministic("logits", by_row, dims=("row", "category"))
         preference = pt.special.softmax(logits, axis=-1)
         share = pt.special.softmax(pt.switch(available, logits, -np.inf), axis=-1)
@@ -283,6 +321,18 @@ def _standardise(predictors):
             "leave it out, its effect is part of the intercept."
         )
     return mean, sd, (x - mean) / sd
+
+
+def _can_vary(data):
+    """Slopes can vary by cluster only if predictors vary in some cluster."""
+    spread = data.predictors.groupby(data.cluster, observed=True).agg(np.ptp)
+    fixed = (spread <= 1e-12 * data.predictors.abs().max()).all()
+    if fixed.any():
+        raise ValueError(
+            f"The predictor {', '.join(fixed.index[fixed])} is the same in all rows of each "
+            "cluster, so its slope cannot be told apart from the clusters' intercepts: use "
+            'effects="intercepts", which gives it a common slope.'
+        )
 
 
 def _require(what, value, allowed):
