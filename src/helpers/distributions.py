@@ -240,10 +240,13 @@ class MaskedMultinomial(Discrete):
         # A zero count contributes nothing, whatever its logit: 0 * -inf would be NaN.
         log_p = pt.special.log_softmax(masked, axis=-1)
         chosen = pt.switch(pt.gt(value, 0), value * log_p, 0.0)
-        res = factln(n) + pt.sum(chosen - factln(value), axis=-1)
+        # On the support n is the sum of the counts, and theirs are worked out once: observed counts
+        # are constants, while n may be data that can be exchanged.
+        total = pt.sum(value, axis=-1)
+        res = factln(total) + pt.sum(chosen - factln(value), axis=-1)
         impossible = pt.or_(pt.lt(value, 0), pt.and_(pt.gt(value, 0), pt.invert(available)))
         res = pt.switch(
-            pt.or_(pt.any(impossible, axis=-1), pt.neq(pt.sum(value, axis=-1), n)),
+            pt.or_(pt.any(impossible, axis=-1), pt.neq(total, n)),
             -np.inf,
             res,
         )

@@ -84,6 +84,18 @@ def _columns(tensor, size=None):
     return [tensor[..., i] for i in range(size or tensor.type.shape[-1])]
 
 
+def _side_by_side(columns, like):
+    """
+    Put entries side by side on the last axis of a copy of `like`.
+
+    Not with `pt.stack`: its new axis is moved up the graph to the inputs, and everything on the
+    way is compiled and worked out a second time with an axis of length 1 at the end.
+    """
+    for i, column in enumerate(columns):
+        like = like[..., i].set(column)
+    return like
+
+
 def _correlation_factor(below):
     """Cholesky factor of a correlation matrix from its entries below the diagonal."""
     factor, entry = [[1.0]], iter(below)
@@ -97,17 +109,6 @@ def _correlation_factor(below):
 
 def _scaled(factor, sd):
     return [[x * s for x in row] for row, s in zip(factor, sd, strict=True)]
-
-
-def _full(lower, like):
-    """Matrix on the last two axes from lower entries."""
-    size = len(lower)
-    zero = pt.zeros_like(like)
-    rows = [
-        pt.stack([zero + lower[i][j] if j <= i else zero for j in range(size)], axis=-1)
-        for i in range(size)
-    ]
-    return pt.stack(rows, axis=-2)
 
 
 class CorrelatedNormalRV(SymbolicRandomVariable):
@@ -410,14 +411,13 @@ class Conditioned(Transform):
     def backward(self, value, *inputs):
         c, u = self._parts(inputs)
         shifted = [t + x for t, x in zip(_columns(value, len(u)), u, strict=True)]
-        return pt.stack(_solve_upper(c, shifted), axis=-1)
+        return _side_by_side(_solve_upper(c, shifted), value)
 
     def forward(self, value, *inputs):
         c, u = self._parts(inputs)
         theta, size = _columns(value, len(c)), range(len(c))
-        return pt.stack(
-            [sum(c[j][i] * theta[j] for j in size if j >= i) - u[i] for i in size], axis=-1
-        )
+        t = [sum(c[j][i] * theta[j] for j in size if j >= i) - u[i] for i in size]
+        return _side_by_side(t, value)
 
     def log_jac_det(self, value, *inputs):
         c, _ = self._parts(inputs)
@@ -637,13 +637,16 @@ def correlated_effects(
             step = (z.reshape((n_clusters, -1)) @ parameters[1].T).reshape(shape)
         else:
             chol = _scaled(_correlation_factor(_columns(below)), _columns(sd))
-            z = _columns(z, n_effects)
-            step = pt.stack([sum(x * z[j] for j, x in enumerate(row)) for row in chol], axis=-1)
+            steps = [
+                sum(x * y for x, y in zip(row, _columns(z, n_effects), strict=False))
+                for row in chol
+            ]
+            step = _side_by_side(steps, z)
         return pm.Deterministic(name, mean + step, dims=dims)
     transform = None
     if centring == "conditioned":
         transform = Conditioned(*information, joint=joint)
-    return distribution(name, *parameters, dims=dims, transform=transform)
+    return distribution(name, *parameters, dims=dims, shape=tuple(shape), transform=transform)
 
 
 def _bis(dim):
@@ -675,8 +678,7 @@ def _below(name, eta, category, effect, n_categories, n_effects, correlated):
         # LKJ of two effects in closed form, which compiles in a fraction of the time.
         half = pm.Beta(f"{name}_corr_beta", eta, eta, dims=category)
         below = pt.specify_shape((2 * half - 1)[:, None], (n_categories, 1))
-        corr = _full([[1.0], [below[:, 0], 1.0]], half)
-        corr = corr + pt.triu(corr.mT, 1)
+        corr = below[:, :, None] * (1 - np.eye(2)) + np.eye(2)
     else:
         shape = (n_categories, n_effects, n_effects)
         chol = pm.LKJCorr(f"{name}_corr_chol", n=n_effects, eta=eta, shape=shape)

@@ -281,10 +281,10 @@ def masked_regression(
                 centring=centring,
                 information=information,
             )
-            by_row = _with_reference(theta[..., 0], place)[cluster_index]
+            theta = _with_reference(theta, place, axis=1)
+            by_row = theta[..., 0][cluster_index]
             for p in range(n_predictors):
-                slope = _with_reference(theta[..., p + 1], place)[cluster_index]
-                by_row = by_row + slope * x[:, p, None]
+                by_row = by_row + theta[..., p + 1][cluster_index] * x[:, p, None]
         if n_predictors and effects != "slopes":
             slope = prior("slope", ("predictor", "contrast"))
             by_row = by_row + x @ _with_reference(slope, place)
@@ -304,10 +304,15 @@ def masked_regression(
     return model
 
 
-def _with_reference(effect, place):
-    """Insert the reference category's zero logit."""
-    zero = pt.zeros_like(effect[..., :1])
-    return pt.concatenate([effect[..., :place], zero, effect[..., place:]], axis=-1)
+def _with_reference(effect, place, axis=-1):
+    """Insert the reference category's zeros."""
+    before = (slice(None),) * (axis % effect.ndim)
+    parts = [
+        effect[(*before, slice(place))],
+        pt.zeros_like(effect[(*before, slice(1))]),
+        effect[(*before, slice(place, None))],
+    ]
+    return pt.concatenate(parts, axis=axis)
 
 
 def _standardise(predictors):
