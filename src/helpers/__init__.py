@@ -3,7 +3,9 @@
 from helpers.checks import check_convergence
 from helpers.counts import CategoryCounts, read_counts
 from helpers.distributions import MaskedMultinomial
+from helpers.effects import correlated_effects
 from helpers.models import masked_regression
+from helpers.profiling import profile_model
 from helpers.simulate import simulate_counts
 from helpers.what_if import what_if
 
@@ -11,7 +13,9 @@ __all__ = [
     "CategoryCounts",
     "MaskedMultinomial",
     "check_convergence",
+    "correlated_effects",
     "masked_regression",
+    "profile_model",
     "read_counts",
     "simulate_counts",
     "what_if",

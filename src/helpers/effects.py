@@ -356,6 +356,11 @@ class Conditioned(Transform):
         without negative eigenvalues.
     score : numpy.ndarray, shape (..., P)
         b, that is H times the pilot estimate plus the first derivative there.
+    coupling : numpy.ndarray, shape (C, K P, K P), optional
+        B, one for each cluster. Categories share each row's total, so that their effects stay
+        correlated given the data, the more so the rarer the reference category. With it, t is
+        :math:`B s` over all K P effects of a cluster and s is sampled. It is constant too, and
+        any invertible B gives the same posterior.
     joint : bool
         Whether the variable is a :class:`~helpers.effects.JointNormal`, whose categories are
         correlated; then the prior's block of each category stands for :math:`\Sigma`.
@@ -368,7 +373,7 @@ class Conditioned(Transform):
 
     name = "conditioned"
 
-    def __init__(self, information, score, *, joint=False):
+    def __init__(self, information, score, coupling=None, *, joint=False):
         information, score = _checked(information, score)
         if information.shape != (*score.shape, score.shape[-1]):
             raise ValueError(
@@ -386,7 +391,20 @@ class Conditioned(Transform):
         ]
         self.score = [score[..., i] for i in range(score.shape[-1])]
         self.joint = joint
-        self.ndim_supp = 2 if joint else 1
+        self.coupling = None
+        self.ndim_supp = 2 if joint or coupling is not None else 1
+        if coupling is not None:
+            self.coupling = np.asarray(coupling, dtype=float)
+            size = np.prod(score.shape[-2:])
+            if self.coupling.shape != (len(score), size, size):
+                raise ValueError(
+                    f"The pilot's coupling must have shape {(len(score), size, size)}, not "
+                    f"{self.coupling.shape}."
+                )
+            sign, self.log_det_coupling = np.linalg.slogdet(self.coupling)
+            if not (np.isfinite(self.log_det_coupling) & (sign != 0)).all():
+                raise ValueError("The pilot's coupling must be finite and invertible.")
+            self.shape = score.shape
 
     def _parts(self, inputs):
         """Entries of C, and of u = C'm."""
@@ -408,8 +426,15 @@ class Conditioned(Transform):
         push = _multiply(precision, _columns(mu))
         return c, _solve_lower(c, [b + x for b, x in zip(self.score, push, strict=True)])
 
+    def _couple(self, value, coupling):
+        """Multiply the effects of each cluster, in one row, by a matrix."""
+        in_one_row = value.reshape((self.shape[0], 1, -1))
+        return pt.sum(coupling * in_one_row, axis=-1).reshape(self.shape)
+
     def backward(self, value, *inputs):
         c, u = self._parts(inputs)
+        if self.coupling is not None:
+            value = self._couple(value, self.coupling)
         shifted = [t + x for t, x in zip(_columns(value, len(u)), u, strict=True)]
         return _side_by_side(_solve_upper(c, shifted), value)
 
@@ -417,12 +442,15 @@ class Conditioned(Transform):
         c, u = self._parts(inputs)
         theta, size = _columns(value, len(c)), range(len(c))
         t = [sum(c[j][i] * theta[j] for j in size if j >= i) - u[i] for i in size]
-        return _side_by_side(t, value)
+        t = _side_by_side(t, value)
+        return t if self.coupling is None else self._couple(t, np.linalg.inv(self.coupling))
 
     def log_jac_det(self, value, *inputs):
         c, _ = self._parts(inputs)
         log_det = -sum(pt.log(row[-1]) for row in c)
         log_det = pt.broadcast_to(log_det, value.shape[:-1])
+        if self.coupling is not None:
+            return pt.sum(log_det, axis=-1) + self.log_det_coupling
         return pt.sum(log_det, axis=-1) if self.joint else log_det
 
 
@@ -545,7 +573,8 @@ def correlated_effects(
         ``"conditioned"`` where `information` is given, else ``"noncentred"``.
     information : tuple of numpy.ndarray, optional
         H, shape (cluster, category, effect, effect), and b, shape (cluster, category, effect), of
-        :class:`~helpers.effects.Conditioned`, as from :func:`~helpers.pilot.expand_likelihood`.
+        :class:`~helpers.effects.Conditioned`, as from :func:`~helpers.pilot.expand_likelihood`;
+        a third array may hold its coupling of the categories.
 
     Returns
     -------
@@ -608,7 +637,7 @@ def correlated_effects(
     if information is not None:
         got = tuple(np.shape(x) for x in information)
         need = ((*shape, n_effects), tuple(shape))
-        if got != need:
+        if got[:2] != need or len(got) > 3:
             raise ValueError(f"`information` must have the shapes {need}, not {got}.")
 
     if mean is None:

@@ -94,7 +94,11 @@ def latent_preferences(idata, model):
     xarray.DataArray
         Dims (chain, draw, cluster, category), without ``cluster`` if pooled.
     """
-    intercept = idata["posterior"]["intercept"]
+    posterior = idata["posterior"]
+    if "effects" in posterior:
+        intercept = posterior["effects"].sel(effect="intercept", drop=True)
+    else:
+        intercept = posterior["intercept"]
     logits = intercept.reindex(contrast=list(model.coords["category"]), fill_value=0.0)
     logits = logits.rename(contrast="category")
     weights = np.exp(logits - logits.max("category"))
@@ -122,10 +126,10 @@ def masked_regression(
     .. math::
 
        y_i \sim \operatorname{MaskedMultinomial}(n_i, \eta_i, a_i), \qquad
-       \eta_{ik} = \alpha_{c(i)k} + \sum_p \tilde x_{ip} \beta_{pk}, \qquad
-       \alpha_{ck} \sim N(\bar\alpha_k, \sigma_k^2),
+       \eta_{ik} = \alpha_{c(i)k} + \sum_p \tilde x_{ip} \beta_{c(i)kp}, \qquad
+       (\alpha_{ck}, \beta_{ck}) \sim N(\mu_k, \Sigma_k),
 
-    with :math:`\eta = 0` for the reference category.
+    with standardised predictors :math:`\tilde x`, and :math:`\eta = 0` for the reference category.
 
     Parameters
     ----------
@@ -134,8 +138,11 @@ def masked_regression(
     effects : {"slopes", "intercepts", "pooled"}
         Which effects vary by cluster: intercepts and slopes, intercepts only (with common
         slopes), or none. Without predictors, "slopes" is "intercepts".
-    covariance : {"category"}
-        Structure of the covariance of varying effects.
+    covariance : {"category", "full", "kronecker", "independent"}
+        Structure of the covariance of varying slopes, as in
+        :func:`~helpers.correlated_effects`: intercepts and slopes correlated within each category,
+        across all categories in one matrix, as a product of the two, or not at all. Intercepts on
+        their own are independent.
     centring : {"auto", "conditioned", "centred", "noncentred"}
         Parametrisation of the varying effects. It changes how fast the model samples, not what
         it says. "auto" conditions on a pilot fit to the data, which suits clusters with many
@@ -150,7 +157,8 @@ def masked_regression(
         :func:`~helpers.models.choose_reference` picks one.
     priors : mapping of str to callable, optional
         Priors to use in place of the defaults, by parameter: ``intercept`` (pooled),
-        ``intercept_mean``, ``intercept_sd``, ``slope``. Each is called as
+        ``intercept_mean``, ``intercept_sd``, ``slope``, ``effects_mean``, ``effects_sd``. Each is
+        called as
         ``prior(name, dims=dims)`` inside the model, as in
         ``{"slope": functools.partial(pm.Normal, mu=0, sigma=0.5)}``.
 
@@ -163,9 +171,12 @@ def masked_regression(
         - data: ``available`` (row, category), ``n`` (row), ``cluster_index`` (row),
           ``predictors`` (row, predictor) in their own units, and ``predictor_mean`` and
           ``predictor_sd``, by which they are standardised inside;
-        - parameters: ``intercept`` (contrast) if pooled, else ``intercept_mean``,
-          ``intercept_sd`` (contrast) and ``intercept`` (cluster, contrast); ``slope``
-          (predictor, contrast), per standard deviation of the predictor;
+        - parameters, slopes being per standard deviation of the predictor. Pooled:
+          ``intercept`` (contrast) and ``slope`` (predictor, contrast). Intercepts:
+          ``intercept_mean``, ``intercept_sd`` (contrast), ``intercept`` (cluster, contrast) and
+          ``slope``. Slopes: ``effects_mean``, ``effects_sd`` (contrast, effect), ``effects_corr``
+          and ``effects`` (cluster, contrast, effect), where the dim ``effect`` is "intercept" and
+          the predictors;
         - ``logits``, the linear predictor; ``preference``, the latent preferences with everything
           on the menu; ``share``, what is expected under each row's menu: all (row, category);
         - ``counts`` (row, category), the observed counts.
@@ -173,8 +184,9 @@ def masked_regression(
     Raises
     ------
     ValueError
-        For an unknown choice, category or prior, for varying effects without a cluster, and for
-        a predictor that does not vary.
+        For an unknown choice, category or prior, for varying effects without a cluster, for
+        predictors that do not vary or repeat each other, and for varying slopes of a predictor
+        that is the same in all rows of each cluster.
 
     Notes
     -----
@@ -182,6 +194,10 @@ def masked_regression(
     :func:`pymc.set_data`, the coordinate ``row`` with them, and draw with
     ``pm.sample_posterior_predictive(..., predictions=True)``. For other menus of the same rows
     :func:`~helpers.what_if` is shorter.
+
+    Data and dims can be exchanged, which the compiled model pays for at every step: sample with
+    ``pm.sample(..., compile_kwargs={"freeze_model": True})``, which takes them as constants while
+    it samples.
 
     References
     ----------
@@ -195,6 +211,9 @@ def masked_regression(
     >>> model = masked_regression(data, effects="intercepts")
     >>> [rv.name for rv in model.free_RVs]
     ['intercept_mean', 'intercept_sd', 'intercept', 'slope']
+    >>> model = masked_regression(data, effects="slopes")
+    >>> [rv.name for rv in model.free_RVs]
+    ['effects_mean', 'effects_sd', 'effects_corr_beta', 'effects']
     """
     _require("effects", effects, ("slopes", "intercepts", "pooled"))
     _require("covariance", covariance, COVARIANCES)
@@ -259,7 +278,8 @@ def masked_regression(
             by_row = pt.broadcast_to(by_row, (n.shape[0], len(data.categories)))
         elif effects == "intercepts":
             if information is not None:
-                information = information[0][..., 0, 0], information[1][..., 0]
+                h, b, _ = information
+                information = h[..., 0, 0], b[..., 0]
             intercept = cluster_intercepts(
                 "intercept",
                 prior("intercept_mean", "contrast"),
@@ -325,7 +345,13 @@ def _standardise(predictors):
             f"The predictor {', '.join(predictors.columns[constant])} is the same in every row: "
             "leave it out, its effect is part of the intercept."
         )
-    return mean, sd, (x - mean) / sd
+    x = (x - mean) / sd
+    if np.linalg.matrix_rank(x) < x.shape[1]:
+        raise ValueError(
+            f"The predictors {', '.join(predictors.columns)} repeat each other: one of them is a "
+            "combination of the others (or there are more of them than rows). Leave it out."
+        )
+    return mean, sd, x
 
 
 def _can_vary(data):

@@ -60,6 +60,10 @@ def expand_likelihood(
         :math:`\sum_i n_i p_{ik} (1 - p_{ik}) x_i x_i'`.
     score : numpy.ndarray, shape (C, K - 1, P)
         b, that is H times the estimate plus the first derivative there.
+    coupling : numpy.ndarray, shape (C, (K - 1) P, (K - 1) P)
+        B. With :math:`t_{ck} = C_{ck}' (\theta_{ck} - \hat\theta_{ck})`, where :math:`C C'` is H
+        plus the penalties, the effects of all categories of a cluster are about
+        :math:`N(0, B B')` in terms of t: what H, taken category by category, leaves out.
 
     References
     ----------
@@ -73,7 +77,7 @@ def expand_likelihood(
 
     >>> import numpy as np
     >>> from helpers.pilot import expand_likelihood
-    >>> information, score = expand_likelihood(
+    >>> information, score, coupling = expand_likelihood(
     ...     np.array([[30, 10]]), np.ones((1, 2)), np.array([0]), 1, 0, np.ones((1, 1))
     ... )
     >>> information.round(1)
@@ -95,9 +99,11 @@ def expand_likelihood(
     variance = np.ones_like(centre)
     theta = np.repeat(centre, n_clusters, axis=0)
     for _ in range(rounds):
-        theta, spread = _newton(
+        theta, hessian = _newton(
             rows, varying, cluster, n_clusters, theta, centre, 1 / variance, steps, offset
         )
+        spread = np.diagonal(np.linalg.inv(hessian), axis1=1, axis2=2).reshape(theta.shape)
+        penalty = 1 / variance
         centre = theta.mean(axis=0, keepdims=True)
         variance = ((theta - centre) ** 2 + spread).mean(axis=0, keepdims=True)
         variance = np.clip(variance, 1e-4, 4.0)
@@ -110,7 +116,26 @@ def expand_likelihood(
     residual = rows.counts - rows.n * share
     gradient = _sum_by(cluster, np.einsum("rk,rp->rkp", residual, varying), n_clusters)
     theta = theta.transpose(0, 2, 1)
-    return information, np.einsum("ckpq,ckq->ckp", information, theta) + gradient
+    score = np.einsum("ckpq,ckq->ckp", information, theta) + gradient
+    return information, score, _coupling(information, hessian, penalty)
+
+
+def _coupling(information, hessian, penalty):
+    """Inverse square root of the penalised second derivatives in terms of each category's t."""
+    n_clusters, n_free, n_effects = information.shape[:3]
+    size = n_free * n_effects
+    # Categories outside, effects inside, as everywhere but in Newton's steps.
+    hessian = hessian.reshape(n_clusters, n_effects, n_free, n_effects, n_free)
+    hessian = hessian.transpose(0, 2, 1, 4, 3).reshape(n_clusters, size, size)
+    blocks = information + penalty[0].T[:, :, None] * np.eye(n_effects)
+    inverse = np.linalg.inv(np.linalg.cholesky(blocks))
+    spread_out = np.zeros((n_clusters, n_free, n_effects, n_free, n_effects))
+    diagonal = np.arange(n_free)
+    spread_out[:, diagonal, :, diagonal] = inverse.transpose(1, 0, 2, 3)
+    scale = spread_out.reshape(n_clusters, size, size)
+    values, vectors = np.linalg.eigh(scale @ hessian @ scale.transpose(0, 2, 1))
+    root = 1 / np.sqrt(np.clip(values, 1e-6, None))
+    return (vectors * root[:, None]) @ vectors.transpose(0, 2, 1)
 
 
 class _Rows:
@@ -140,8 +165,8 @@ def _newton(rows, design, group, n_groups, start, centre, precision, steps, offs
     """
     Penalised Newton for multinomial logits, one fit per group.
 
-    Returns the estimates, shape (G, D, K - 1), and the diagonal of the inverse of the penalised
-    second derivatives, of the same shape.
+    Returns the estimates, shape (G, D, K - 1), and minus the penalised second derivatives, shape
+    (G, D (K - 1), D (K - 1)).
     """
     theta = start.copy()
     _, n_effects, n_free = theta.shape
@@ -166,5 +191,4 @@ def _newton(rows, design, group, n_groups, start, centre, precision, steps, offs
         theta += np.clip(step, -2.0, 2.0)
         if np.abs(step).max() < TOLERANCE:
             break
-    spread = np.diagonal(np.linalg.inv(hessian), axis1=1, axis2=2).reshape(theta.shape)
-    return theta, spread
+    return theta, hessian
