@@ -10,7 +10,13 @@ from helpers.distributions import MaskedMultinomial
 from helpers.effects import CENTRINGS, COVARIANCES, cluster_intercepts, correlated_effects
 from helpers.pilot import expand_likelihood
 
-__all__ = ["choose_reference", "latent_preferences", "masked_regression", "parameter_names"]
+__all__ = [
+    "choose_reference",
+    "fixed_within_clusters",
+    "latent_preferences",
+    "masked_regression",
+    "parameter_names",
+]
 
 # Logit scale. A logit of 2 is odds of about 7 to 1, and predictors are standardised. Chapter 2
 # looks at what these say about shares before any data.
@@ -52,6 +58,26 @@ def choose_reference(data):
     """
     best = np.lexsort((data.counts.sum(axis=0), data.available.sum(axis=0)))[-1]
     return data.categories[best]
+
+
+def fixed_within_clusters(data):
+    """
+    Name the predictors that are the same in all rows of each cluster.
+
+    Their slopes cannot vary by cluster.
+
+    Parameters
+    ----------
+    data : CategoryCounts
+        The counts, with clusters.
+
+    Returns
+    -------
+    list of str
+    """
+    spread = data.predictors.groupby(data.cluster, observed=True).agg(np.ptp)
+    fixed = (spread <= 1e-12 * data.predictors.abs().max()).all()
+    return list(fixed.index[fixed])
 
 
 def parameter_names(model):
@@ -244,7 +270,13 @@ def masked_regression(
     menus = data.available if availability == "known" else np.ones_like(data.available)
     scaled = _standardise(data.predictors) if n_predictors else None
     if effects == "slopes":
-        _can_vary(data)
+        fixed = fixed_within_clusters(data)
+        if fixed:
+            raise ValueError(
+                f"The predictor {', '.join(fixed)} is the same in all rows of each cluster, so its "
+                "slope cannot be told apart from the clusters' intercepts: use "
+                'effects="intercepts", which gives it a common slope.'
+            )
         coords["effect"] = ["intercept", *data.predictors.columns]
 
     with pm.Model(coords=coords) as model:
@@ -352,18 +384,6 @@ def _standardise(predictors):
             "combination of the others (or there are more of them than rows). Leave it out."
         )
     return mean, sd, x
-
-
-def _can_vary(data):
-    """Slopes can vary by cluster only if predictors vary in some cluster."""
-    spread = data.predictors.groupby(data.cluster, observed=True).agg(np.ptp)
-    fixed = (spread <= 1e-12 * data.predictors.abs().max()).all()
-    if fixed.any():
-        raise ValueError(
-            f"The predictor {', '.join(fixed.index[fixed])} is the same in all rows of each "
-            "cluster, so its slope cannot be told apart from the clusters' intercepts: use "
-            'effects="intercepts", which gives it a common slope.'
-        )
 
 
 def _require(what, value, allowed):
