@@ -9,6 +9,7 @@ import pymc as pm
 import pytensor.tensor as pt
 import pytest
 from pymc.model.fgraph import clone_model
+from pymc.model.transform.optimization import freeze_dims_and_data
 from pytensor.compile.mode import Mode
 from scipy import stats
 
@@ -17,6 +18,7 @@ from helpers.checks import RecoveryError, check_recovery
 from helpers.models import choose_reference, latent_preferences, parameter_names
 
 CATEGORIES = ("w", "x", "y", "z")
+CLUSTER = "aabbccddabcd"
 # Densities are compared in plain numpy: no compiler, so each costs a fraction of a second.
 PLAIN = Mode(linker="py", optimizer="fast_compile")
 
@@ -32,7 +34,7 @@ def data():
         counts,
         available,
         CATEGORIES,
-        cluster=pd.Categorical(list("aabbccddabcd"), list("dcba")),
+        cluster=pd.Categorical(list(CLUSTER), list("dcba")),
         predictors=pd.DataFrame({"wealth": rng.normal(3e4, 5e3, 12), "rain": rng.random(12)}),
         rows=pd.Index([f"row {i}" for i in range(12)]),
     )
@@ -252,7 +254,277 @@ class TestErrors:
             masked_regression(constant, effects="pooled")
 
 
+def latent(data, theta, place):
+    """Logits of every row by hand, from effects (cluster, contrast, effect)."""
+    x = data.predictors.to_numpy()
+    z = np.column_stack([np.ones(len(x)), (x - x.mean(axis=0)) / x.std(axis=0)])
+    return np.insert(np.einsum("rp,rkp->rk", z, theta[data.cluster.codes]), place, 0.0, axis=1)
+
+
+def one_predictor(data):
+    return CategoryCounts(
+        data.counts,
+        data.available,
+        data.categories,
+        cluster=data.cluster,
+        predictors=data.predictors[["rain"]],
+        rows=data.coords["row"],
+    )
+
+
+class TestSlopes:
+    @pytest.mark.parametrize("reference", CATEGORIES)
+    def test_likelihood_is_scipys_on_what_was_on_the_menu(self, data, reference):
+        model = masked_regression(data, reference=reference, centring="centred")
+        density = model.compile_logp(vars=[model["counts"]], mode=PLAIN)
+        rng = np.random.default_rng(4)
+        for _ in range(3):
+            theta = rng.normal(size=(4, 3, 3))
+            point = model.initial_point() | {"effects": theta}
+            eta = latent(data, theta, data.categories.index(reference))
+            expected = 0.0
+            for y, on, row in zip(data.counts, data.available, eta, strict=True):
+                p = np.exp(row[on]) / np.exp(row[on]).sum()
+                expected += stats.multinomial.logpmf(y[on], y.sum(), p)
+            assert density(point) == pytest.approx(expected, rel=1e-11)
+
+    def test_prior_is_the_documented_one(self, data):
+        """Means of intercepts N(0, 2), of slopes N(0, 1); standard deviations Exponential(1)."""
+        model = masked_regression(data, covariance="independent", centring="centred")
+        rv = [model[name] for name in ("effects_mean", "effects_sd", "effects")]
+        density = model.compile_logp(vars=rv, jacobian=False, mode=PLAIN)
+        rng = np.random.default_rng(5)
+        mean, log_sd = rng.normal(size=(2, 3, 3))
+        theta = rng.normal(size=(4, 3, 3))
+        point = {"effects_mean": mean, "effects_sd_log__": log_sd, "effects": theta}
+        expected = (
+            stats.norm.logpdf(mean, 0, [2, 1, 1]).sum()
+            + stats.expon.logpdf(np.exp(log_sd)).sum()
+            + stats.norm.logpdf(theta, mean, np.exp(log_sd)).sum()
+        )
+        assert density(point) == pytest.approx(expected, rel=1e-11)
+
+    @pytest.mark.parametrize(
+        ("covariance", "centring"),
+        [
+            ("category", "auto"),
+            ("category", "noncentred"),
+            ("full", "auto"),
+            ("kronecker", "auto"),
+            ("independent", "auto"),
+        ],
+    )
+    def test_each_covariance_has_the_gradient_of_its_density(self, data, covariance, centring):
+        """Along a random direction, against the density's own difference."""
+        model = masked_regression(one_predictor(data), covariance=covariance, centring=centring)
+        function = model.logp_dlogp_function(ravel_inputs=True, mode=PLAIN)
+        function.set_extra_values({})
+        rng = np.random.default_rng(6)
+        point = pm.blocking.DictToArrayBijection.map(model.initial_point()).data
+        value, gradient = function(point)
+        assert np.isfinite(value)
+        assert np.isfinite(gradient).all()
+        point = point + 0.1 * rng.normal(size=point.shape)
+        direction = rng.normal(size=point.shape)
+        slope = function(point)[1] @ direction
+        up, down = (function(point + s * 1e-5 * direction)[0] for s in (1, -1))
+        assert (up - down) / 2e-5 == pytest.approx(slope, rel=1e-5)
+
+    def test_variables_and_dims_are_the_documented_ones(self, data):
+        model = masked_regression(data, reference="y")
+        dims = model.named_vars_to_dims
+        assert {k: v for k, v in dims.items() if k.startswith("effects")} == {
+            "effects_mean": ("contrast", "effect"),
+            "effects_sd": ("contrast", "effect"),
+            "effects_corr": ("contrast", "effect", "effect_bis"),
+            "effects": ("cluster", "contrast", "effect"),
+        }
+        assert dims["cluster_index"] == ("row",)
+        for name in ("logits", "preference", "share", "counts"):
+            assert dims[name] == ("row", "category")
+        assert list(model.coords["effect"]) == ["intercept", "wealth", "rain"]
+        assert list(model.coords["contrast"]) == ["w", "x", "z"]
+        assert not {"slope", "intercept"} & set(model.named_vars)
+        assert model.value_vars[-1].name == "effects_conditioned__"
+        names = set(parameter_names(model))
+        assert {"effects", "effects_mean", "effects_sd", "effects_corr"} <= names
+        assert not {"logits", "preference", "share"} & names
+
+    def test_without_predictors_it_is_the_model_of_intercepts(self, data):
+        data = without_predictors(data)
+        names = [
+            list(masked_regression(data, effects=effects).named_vars)
+            for effects in ("slopes", "intercepts")
+        ]
+        assert names[0] == names[1]
+
+    def test_a_cluster_may_have_one_row(self, data):
+        cluster = pd.Categorical(["alone", *"bbbbbcccccc"])
+        lonely = CategoryCounts(
+            data.counts,
+            data.available,
+            data.categories,
+            cluster=cluster,
+            predictors=data.predictors,
+        )
+        model = masked_regression(lonely)
+        assert model["effects"].eval(mode=PLAIN).shape == (3, 3, 3)
+        assert np.isfinite(model.compile_logp(mode=PLAIN)(model.initial_point()))
+
+    def test_given_priors_take_the_defaults_place(self, data):
+        plain = masked_regression(data, covariance="independent")
+        priors = {
+            "effects_mean": partial(pm.Normal, mu=3, sigma=0.5),
+            "effects_sd": partial(pm.Exponential, lam=4),
+        }
+        ours = masked_regression(data, covariance="independent", priors=priors)
+        point = ours.initial_point()
+        point["effects_mean"] = np.full((3, 3), 0.5)
+        point["effects_sd_log__"] = np.full((3, 3), np.log(0.7))
+        difference = ours.compile_logp(mode=PLAIN)(point) - plain.compile_logp(mode=PLAIN)(point)
+        expected = (
+            9 * stats.norm.logpdf(0.5, 3, 0.5)
+            - stats.norm.logpdf(0.5, 0, [2, 1, 1]).sum() * 3
+            + 9 * (stats.expon.logpdf(0.7, scale=1 / 4) - stats.expon.logpdf(0.7))
+        )
+        assert difference == pytest.approx(expected, rel=1e-9)
+
+    def test_a_given_prior_is_used_or_refused(self, data):
+        """The Kronecker product has standard deviations of its own: it must not pass over one."""
+        used = []
+
+        def prior(name, *, dims):
+            used.append(name)
+            return pm.HalfNormal(name, 0.1, dims=dims)
+
+        try:
+            masked_regression(data, covariance="kronecker", priors={"effects_sd": prior})
+        except ValueError as refused:
+            assert "effects_sd" in str(refused)
+        else:
+            assert used == ["effects_sd"]
+
+    def test_latent_preferences_are_those_at_the_predictors_means(self, data):
+        """Intercepts log 1, 2, 3, and 0 for the reference y: shares of 7 parts, any slopes."""
+        model = masked_regression(data, reference="y")
+        theta = np.random.default_rng(7).normal(size=(2, 5, 4, 3, 3))
+        theta[..., 0] = np.log([1.0, 2.0, 3.0])
+        theta[:, :, 1, :, 0] = [800.0, 0.0, -800.0]  # w takes all in cluster c
+        dims = ["cluster", "contrast", "effect"]
+        idata = az.from_dict(
+            {"posterior": {"effects": theta}},
+            coords={k: list(model.coords[k]) for k in dims},
+            dims={"effects": dims},
+        )
+        latent = latent_preferences(idata, model)
+        assert set(latent.dims) == {"chain", "draw", "cluster", "category"}
+        assert latent["category"].to_numpy().tolist() == ["w", "x", "y", "z"]
+        for cluster, parts in [("d", [1, 2, 1, 3]), ("c", [7, 0, 0, 0])]:
+            expected = np.broadcast_to(np.array(parts) / 7, (2, 5, 4))
+            one = latent.sel(cluster=cluster).transpose("chain", "draw", "category")
+            np.testing.assert_allclose(one, expected, atol=1e-14)
+
+    @pytest.mark.parametrize(
+        ("predictors", "message"),
+        [
+            (lambda d: d.assign(rain=7.3), "rain is the same in every row"),
+            (
+                lambda d: d.assign(rain=[{"a": 0.1, "b": 2, "c": -1, "d": 5}[c] for c in CLUSTER]),
+                'rain is the same in all rows of each cluster.*effects="intercepts"',
+            ),
+            (lambda d: d.assign(more=2 * d["rain"] - 1), "wealth, rain, more repeat each other"),
+            (lambda d: d.assign(more=d["rain"] + d["wealth"]), "repeat each other"),
+            (
+                lambda d: d.assign(**{f"x{i}": np.eye(12)[i] for i in range(12)}),
+                "repeat each other.*more of them than rows",
+            ),
+        ],
+        ids=["constant", "constant in clusters", "a multiple", "a sum", "too many"],
+    )
+    def test_predictors_whose_slopes_cannot_vary_are_refused(self, data, predictors, message):
+        frame = predictors(data.predictors)
+        rest = {"cluster": data.cluster, "predictors": frame}
+        data = CategoryCounts(data.counts, data.available, data.categories, **rest)
+        with pytest.raises(ValueError, match=message):
+            masked_regression(data, effects="slopes")
+
+    def test_what_is_the_same_in_each_cluster_may_have_a_common_slope(self, data):
+        """As the message advises."""
+        frame = data.predictors.assign(
+            rain=[{"a": 0.1, "b": 2, "c": -1, "d": 5}[c] for c in CLUSTER]
+        )
+        rest = {"cluster": data.cluster, "predictors": frame}
+        data = CategoryCounts(data.counts, data.available, data.categories, **rest)
+        model = masked_regression(data, effects="intercepts")
+        assert np.isfinite(model.compile_logp(mode=PLAIN)(model.initial_point()))
+
+    def test_missing_predictor_values_are_refused(self, data):
+        frame = data.predictors.assign(rain=np.where(np.arange(12) == 5, np.nan, 0.3))
+        with pytest.raises(ValueError, match="rain"):
+            CategoryCounts(
+                data.counts, data.available, data.categories, cluster=data.cluster, predictors=frame
+            )
+
+    def test_held_effects_give_their_own_shares(self, data):
+        """pm.do on the effects, then shares by hand."""
+        model = masked_regression(data, reference="x")
+        theta = np.random.default_rng(8).normal(size=(4, 3, 3))
+        held = pm.do(model, {"effects": theta})
+        share, preference = pm.draw([held["share"], held["preference"]], random_seed=1, mode=PLAIN)
+        eta = latent(data, theta, 1)
+        for got, on in ((share, data.available), (preference, np.ones_like(data.available))):
+            weights = np.exp(np.where(on, eta, -np.inf))
+            np.testing.assert_allclose(
+                got, weights / weights.sum(axis=1, keepdims=True), rtol=1e-10
+            )
+        assert "effects" not in [v.name for v in held.free_RVs]
+
+    def test_frozen_density_is_the_same(self, data):
+        model = masked_regression(data)
+        frozen = freeze_dims_and_data(model)
+        rng = np.random.default_rng(9)
+        point = {k: 0.3 * rng.normal(size=v.shape) for k, v in model.initial_point().items()}
+        values = [m.compile_logp(mode=PLAIN)(point) for m in (model, frozen)]
+        assert np.isfinite(values[0])
+        assert values[0] == pytest.approx(values[1], rel=1e-12)
+
+
 class TestPredictions:
+    @pytest.mark.parametrize("centring", ["conditioned", "noncentred"])
+    def test_new_rows_of_a_model_of_slopes(self, data, centring):
+        """Other rows, menus, totals and predictors, three in place of twelve; shares by hand."""
+        model = clone_model(masked_regression(data, reference="w", centring=centring))
+        plain = {"mode": PLAIN}
+        with model:
+            prior = pm.sample_prior_predictive(40, random_seed=1, compile_kwargs=plain)
+        effects = prior["prior"]["effects"]
+        assert effects.dims == ("chain", "draw", "cluster", "contrast", "effect")
+        prior["posterior"] = prior["prior"]
+        menus = np.array([[1, 1, 0, 1], [0, 0, 1, 1], [1, 1, 1, 1]], bool)
+        x = np.array([[2.5e4, 0.5], [3.5e4, 0.1], [3e4, 0.9]])
+        new = {"available": menus, "n": [40, 9, 1], "cluster_index": [3, 0, 3], "predictors": x}
+        with model:
+            pm.set_data(new, coords={"row": ["new 1", "new 2", "new 3"]})
+            predicted = pm.sample_posterior_predictive(
+                prior,
+                var_names=["counts", "share"],
+                predictions=True,
+                progressbar=False,
+                random_seed=2,
+                compile_kwargs=plain,
+            )["predictions"]
+        counts = predicted["counts"].to_numpy()[0]
+        assert (counts[:, ~menus] == 0).all()
+        np.testing.assert_array_equal(counts.sum(axis=-1), np.tile([40, 9, 1], (40, 1)))
+        old = data.predictors.to_numpy()
+        z = np.column_stack([np.ones(3), (x - old.mean(axis=0)) / old.std(axis=0)])
+        theta = effects.to_numpy()[0][:, [3, 0, 3]]
+        eta = np.insert(np.einsum("rp,drkp->drk", z, theta), 0, 0.0, axis=-1)
+        eta = np.where(menus, eta, -np.inf)
+        weights = np.exp(eta - eta.max(axis=-1, keepdims=True))
+        expected = weights / weights.sum(axis=-1, keepdims=True)
+        np.testing.assert_allclose(predicted["share"].to_numpy()[0], expected, rtol=1e-9)
+
     def test_new_rows_are_predicted_through_set_data(self, data):
         model = clone_model(masked_regression(data, effects="intercepts", reference="w"))
         with model:

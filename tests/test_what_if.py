@@ -9,6 +9,7 @@ from pymc.model.transform.optimization import freeze_dims_and_data
 from pytensor.compile.mode import Mode
 
 from helpers import CategoryCounts, masked_regression, what_if
+from helpers.models import latent_preferences
 
 CATEGORIES = ["bus", "car", "tram", "walk"]
 MENUS = np.array(
@@ -197,6 +198,64 @@ class TestDiversion:
         np.testing.assert_allclose(
             part.sel(category=others), expected.sel(category=others), rtol=1e-9
         )
+
+
+@pytest.fixture(scope="module")
+def slopes():
+    """3 clusters x 3 contrasts x 3 effects: a transpose would fit. Draws from the prior."""
+    rng = np.random.default_rng(2)
+    menus = np.vstack([MENUS[:3], MENUS[4:], np.ones((4, 4), bool)])
+    data = CategoryCounts(
+        rng.integers(1, 9, (9, 4)) * menus,
+        menus,
+        tuple(CATEGORIES),
+        cluster=pd.Categorical(list("uvwuvwuvw")),
+        predictors=pd.DataFrame({"km": rng.normal(size=9), "rain": rng.random(9)}),
+        rows=pd.Index(list("ABCDEFGHI")),
+    )
+    model = masked_regression(data, effects="slopes", reference="tram")
+    with model:
+        plain = {"mode": Mode(linker="py", optimizer="fast_compile")}
+        prior = pm.sample_prior_predictive(8, random_seed=1, compile_kwargs=plain)["prior"]
+    return model, data, xr.DataTree.from_dict({"posterior": prior.to_dataset()})
+
+
+class TestSlopes:
+    def test_shares_are_those_by_hand(self, slopes):
+        """From the drawn effects alone: logits, other menus and softmax in numpy."""
+        model, data, idata = slopes
+        theta = idata["posterior"]["effects"].to_numpy()[0]
+        x = data.predictors.to_numpy()
+        z = np.column_stack([np.ones(9), (x - x.mean(axis=0)) / x.std(axis=0)])
+        eta = np.einsum("rp,drkp->drk", z, theta[:, data.cluster.codes])
+        eta = np.insert(eta, 2, 0.0, axis=-1)  # tram is the reference
+        answer = what_if(idata, model, {"no car": {"car": False, "walk": True}})
+        menus = data.available.copy()
+        menus[:, 1], menus[:, 3] = False, True
+        for got, on in ((answer["share"][0, :, 0], menus), (answer["baseline"][0], data.available)):
+            masked = np.where(on, eta, -np.inf)
+            weights = np.exp(masked - masked.max(axis=-1, keepdims=True))
+            expected = weights / weights.sum(axis=-1, keepdims=True)
+            np.testing.assert_allclose(got, expected, rtol=1e-9, atol=1e-300)
+
+    def test_only_the_free_variables_need_be_stored_in_any_order(self, slopes):
+        model, _, idata = slopes
+        free = idata["posterior"].to_dataset()[[v.name for v in model.free_RVs]]
+        turned = free.transpose("effect", "contrast", ..., "cluster", "draw", "chain")
+        menu = {"no car": {"car": False, "walk": True}}
+        xr.testing.assert_allclose(
+            what_if(xr.DataTree.from_dict({"posterior": turned}), model, menu),
+            what_if(idata, model, menu),
+        )
+
+    def test_latent_preferences_from_the_same_draws(self, slopes):
+        model, _, idata = slopes
+        got = latent_preferences(idata, model).transpose("chain", "draw", "cluster", "category")
+        intercepts = idata["posterior"]["effects"].to_numpy()[..., 0]
+        eta = np.insert(intercepts, 2, 0.0, axis=-1)
+        weights = np.exp(eta)
+        np.testing.assert_allclose(got, weights / weights.sum(axis=-1, keepdims=True), rtol=1e-12)
+        assert got["category"].to_numpy().tolist() == CATEGORIES
 
 
 class TestErrors:

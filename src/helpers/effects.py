@@ -401,7 +401,8 @@ class Conditioned(Transform):
                     f"The pilot's coupling must have shape {(len(score), size, size)}, not "
                     f"{self.coupling.shape}."
                 )
-            sign, self.log_det_coupling = np.linalg.slogdet(self.coupling)
+            with np.errstate(invalid="ignore"):
+                sign, self.log_det_coupling = np.linalg.slogdet(self.coupling)
             if not (np.isfinite(self.log_det_coupling) & (sign != 0)).all():
                 raise ValueError("The pilot's coupling must be finite and invertible.")
             self.shape = score.shape
@@ -494,8 +495,9 @@ def cluster_intercepts(name, mean, sd, *, dims, centring="auto", information=Non
     centring : {"auto", "conditioned", "centred", "noncentred"}
         ``"auto"`` is ``"conditioned"`` where `information` is given, else ``"noncentred"``.
     information : tuple of numpy.ndarray, optional
-        h and b of :class:`~helpers.effects.ConditionedNormal`, each with the effect's shape, as
-        from :func:`~helpers.pilot.expand_likelihood`; needed for ``"conditioned"``.
+        h and b of :class:`~helpers.effects.ConditionedNormal`, each with the effect's shape;
+        needed for ``"conditioned"``. Those of :func:`~helpers.pilot.expand_likelihood` have
+        axes for several effects, of length 1 here.
 
     Returns
     -------
@@ -521,8 +523,8 @@ def cluster_intercepts(name, mean, sd, *, dims, centring="auto", information=Non
     if centring == "noncentred":
         z = pm.Normal(f"{name}_z", dims=dims)
         return pm.Deterministic(name, mean + sd * z, dims=dims)
-    transform = ConditionedNormal(*information) if centring == "conditioned" else None
-    return pm.Normal(name, mean, sd, dims=dims, transform=transform)
+    own = {"transform": ConditionedNormal(*information)} if centring == "conditioned" else {}
+    return pm.Normal(name, mean, sd, dims=dims, **own)
 
 
 def correlated_effects(
@@ -545,7 +547,7 @@ def correlated_effects(
 
     .. math::
 
-        heta_{ck} \sim N(\mu_k, \Sigma_k), \qquad \Sigma_k = D_k \Omega_k D_k, \qquad
+       \theta_{ck} \sim N(\mu_k, \Sigma_k), \qquad \Sigma_k = D_k \Omega_k D_k, \qquad
        \Omega_k \sim \operatorname{LKJ}(\eta)
 
     Parameters
@@ -672,10 +674,10 @@ def correlated_effects(
             ]
             step = _side_by_side(steps, z)
         return pm.Deterministic(name, mean + step, dims=dims)
-    transform = None
+    own = {}
     if centring == "conditioned":
-        transform = Conditioned(*information, joint=joint)
-    return distribution(name, *parameters, dims=dims, shape=tuple(shape), transform=transform)
+        own["transform"] = Conditioned(*information, joint=joint)
+    return distribution(name, *parameters, dims=dims, shape=tuple(shape), **own)
 
 
 def _bis(dim):

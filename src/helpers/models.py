@@ -264,6 +264,7 @@ def masked_regression(
     def prior(name, dims):
         return priors.get(name, DEFAULT_PRIORS[name])(name, dims=dims)
 
+    _used(priors, effects, n_predictors, covariance)
     place = data.categories.index(reference)
     contrasts = [c for c in data.categories if c != reference]
     coords = data.coords | {"contrast": contrasts}
@@ -384,6 +385,26 @@ def _standardise(predictors):
             "combination of the others (or there are more of them than rows). Leave it out."
         )
     return mean, sd, x
+
+
+def _used(priors, effects, n_predictors, covariance):
+    """Refuse priors of parameters that this model does not have."""
+    used = {
+        "pooled": ["intercept"],
+        "intercepts": ["intercept_mean", "intercept_sd"],
+        "slopes": ["effects_mean", "effects_sd"],
+    }[effects]
+    if n_predictors and effects != "slopes":
+        used.append("slope")
+    if covariance == "kronecker" and effects == "slopes":
+        # Standard deviations are products there, with priors of their own.
+        used.remove("effects_sd")
+    for name in priors:
+        if name not in used:
+            raise ValueError(
+                f"There is a prior for {name!r}, which this model does not have: its own are "
+                f"{', '.join(used)}."
+            )
 
 
 def _require(what, value, allowed):

@@ -49,7 +49,7 @@ def expand_likelihood(
     common : numpy.ndarray, shape (R, Q), optional
         Standardised predictors whose slopes are the same in all clusters.
     rounds : int
-        Times the penalties are estimated anew.
+        Times the penalties are estimated anew (rounds >= 1).
     steps : int
         Largest number of Newton steps of each fit.
 
@@ -186,6 +186,8 @@ def _newton(rows, design, group, n_groups, start, centre, precision, steps, offs
             curvature = p[:, :, None] * np.eye(n_free) - p[:, :, None] * p[:, None]
             outer = np.einsum("rd,re,rkl->rdkel", rows.n[s] * x, x, curvature, optimize=True)
             hessian += _sum_by(group[s], outer.reshape(-1, size, size), n_groups)
+        # Huge counts can make the penalty vanish in rounding beside a curvature of low rank.
+        hessian += 1e-12 * np.eye(size) * hessian.max(axis=(1, 2), keepdims=True)
         step = np.linalg.solve(hessian, gradient.reshape(n_groups, size, 1)).reshape(theta.shape)
         # A bounded step: far from the optimum the quadratic overshoots.
         theta += np.clip(step, -2.0, 2.0)

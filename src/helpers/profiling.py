@@ -29,6 +29,7 @@ MEANINGS = {
     "AdvancedIncSubtensor1": "add up by index (gradient of the look-up)",
     "Subtensor": "take a slice",
     "IncSubtensor": "write or add into a slice",
+    "SpecifyShape": "checks",
     "Sum": "sums",
     "CAReduce": "sums, maxima and the like",
     "Max": "maxima",
@@ -137,6 +138,8 @@ def profile_model(
     for sampler in samplers:
         if sampler not in SAMPLERS:
             raise ValueError(f"`samplers` must be among {SAMPLERS}, not {sampler!r}.")
+    if backends == ["jax"] and samplers == ["pymc"]:
+        raise ValueError('The sampler "pymc" runs with the backend "numba" only: add one of them.')
     size = {"draws": draws, "tune": tune, "chains": chains, "progressbar": progressbar}
     lines = []
     for name, one in models.items():
