@@ -523,7 +523,10 @@ def cluster_intercepts(name, mean, sd, *, dims, centring="auto", information=Non
     if centring == "noncentred":
         z = pm.Normal(f"{name}_z", dims=dims)
         return pm.Deterministic(name, mean + sd * z, dims=dims)
-    own = {"transform": ConditionedNormal(*information)} if centring == "conditioned" else {}
+    own = {}
+    if centring == "conditioned":
+        h, b = information
+        own = {"transform": ConditionedNormal(h, b), "initval": b / (np.asarray(h) + 1)}
     return pm.Normal(name, mean, sd, dims=dims, **own)
 
 
@@ -679,6 +682,10 @@ def correlated_effects(
     own = {}
     if centring == "conditioned":
         own["transform"] = Conditioned(*information, joint=joint)
+        # Chains start where the pilot points. The population's mean, where they would start
+        # otherwise, may be thousands of log units away.
+        precision = np.asarray(information[0]) + np.eye(n_effects)
+        own["initval"] = np.linalg.solve(precision, np.asarray(information[1])[..., None])[..., 0]
     return distribution(name, *parameters, dims=dims, shape=tuple(shape), **own)
 
 
