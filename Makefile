@@ -50,9 +50,12 @@ test: $(READY) ## run every check, the book's build and each chapter included
 	$(BIN)/ruff check --quiet . && $(BIN)/ruff format --check src tests data book
 	BOOK_PROGRESSBAR=0 $(BIN)/python -m pytest --nbval-lax --nbval-cell-timeout=600 tests notebooks
 
-bench: $(READY) ## measure the speed of what matters, as ratios
+bench: $(READY) ## measure the speed of what matters, as ratios (long)
+	@mkdir -p .benchmarks
 	$(BIN)/python -m pytest tests/benchmarks/bench_*.py --benchmark-only \
-	  --benchmark-columns=min,median,max,rounds --benchmark-sort=name
+	  --benchmark-columns=min,median,max,rounds --benchmark-sort=name \
+	  --benchmark-json=.benchmarks/run.json
+	$(BIN)/python tests/benchmarks/table.py .benchmarks/run.json data/benchmarks.csv
 
 lock: ## write requirements.lock anew from the newest versions that pyproject.toml allows
 	@python=$$(mktemp -d) && python3 -m venv $$python && \

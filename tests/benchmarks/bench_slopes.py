@@ -1,0 +1,188 @@
+"""Speed of the model with correlated slopes, as ratios within one run.
+
+Run with `make bench`, in about 15 minutes. Each group compares ways to do the same thing. Where
+the clock of interest is inside what is run, it is in the extra info as `seconds`.
+"""
+
+import dataclasses
+import importlib.util
+import logging
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from graphs import GRAPHS, batch, by_hand, conditioned, value_and_gradient
+
+from helpers import masked_regression, profile_model, simulate_counts
+
+logging.getLogger("pymc").setLevel("ERROR")
+needs_jax = pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="pip install jax")
+BACKENDS = ["NUMBA", pytest.param("JAX", marks=needs_jax)]
+# Rows, and the clusters and dates that make them.
+SIZES = {"80 rows": (20, 4), "3000 rows": (750, 4), "30000 rows": (2000, 15)}
+
+
+def simulated(size):
+    n_clusters, n_dates = SIZES[size]
+    return simulate_counts(n_clusters=n_clusters, n_dates=n_dates, random_seed=1)[0]
+
+
+def run_once(benchmark, model, **options):
+    """Sample once, and record what `profile_model` measured."""
+    table = benchmark.pedantic(
+        profile_model,
+        args=({"model": model},),
+        kwargs={"random_seed": 1, "progressbar": False} | options,
+        rounds=1,
+    )
+    line = table.iloc[0]
+    benchmark.extra_info["seconds"] = line["tuning_s"] + line["sampling_s"]
+    benchmark.extra_info["ESS/s"] = line["ess_per_s"]
+    benchmark.extra_info["R-hat"] = line["rhat"]
+    benchmark.extra_info["divergences"] = int(line["divergences"])
+    benchmark.extra_info["gradient steps a draw"] = line["steps_per_draw"]
+
+
+@pytest.mark.parametrize("graph", GRAPHS)
+def test_gradient_of_loop_and_batch(benchmark, graph):
+    benchmark.group = "loop or batch, 80 rows: value and gradient"
+    benchmark.extra_info["what"] = graph
+    benchmark(*value_and_gradient(GRAPHS[graph](simulated("80 rows"))))
+
+
+@pytest.mark.parametrize("graph", GRAPHS)
+@pytest.mark.parametrize("cache", ["cold", "warm"])
+def test_compile(benchmark, tmp_path, graph, cache):
+    """In a process of its own; cold is the first run on a machine, warm the second."""
+    benchmark.group = f"loop or batch, 80 rows: compile, {cache}"
+    benchmark.extra_info["what"] = graph
+    flags = f"{os.environ.get('PYTENSOR_FLAGS', '')},base_compiledir={tmp_path / 'pytensor'}"
+    env = os.environ | {
+        "PYTENSOR_FLAGS": flags.lstrip(","),
+        "NUMBA_CACHE_DIR": str(tmp_path / "numba"),
+    }
+
+    def compile_once():
+        command = [sys.executable, str(Path(__file__).with_name("graphs.py")), graph]
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
+        return float(done.stdout.split()[-1])
+
+    warmup = 1 if cache == "warm" else 0
+    seconds = benchmark.pedantic(compile_once, rounds=1, warmup_rounds=warmup)
+    benchmark.extra_info["seconds"] = seconds
+
+
+def mixed():
+    """Totals of a cluster log-uniform from 3 to 30,000, spread over its four rows."""
+    data, truth = simulate_counts(random_seed=1)
+    rng = np.random.default_rng(1)
+    totals = np.exp(rng.uniform(np.log(3), np.log(30_000), 20)).astype(int)
+    n = np.concatenate([rng.multinomial(total, np.full(4, 0.25)) for total in totals])
+    share = truth["share"].to_numpy()
+    counts = np.zeros_like(data.counts)
+    for i, (total, p) in enumerate(zip(n, share, strict=True)):
+        menu = data.available[i]
+        counts[i, menu] = rng.multinomial(total, p[menu] / p[menu].sum())
+    with warnings.catch_warnings():
+        # A row without counts, or a category nobody chose: as it should be here.
+        warnings.simplefilter("ignore", UserWarning)
+        return dataclasses.replace(data, counts=counts)
+
+
+REGIMES = {
+    "rich": lambda: simulate_counts(n_range=(6_000, 119_000), random_seed=1)[0],
+    "medium": lambda: simulate_counts(n_range=(200, 2_000), random_seed=1)[0],
+    "poor": lambda: simulate_counts(n_range=(5, 60), random_seed=1)[0],
+    "mixed": mixed,
+}
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+@pytest.mark.parametrize("centring", ["centred", "noncentred", "auto"])
+def test_centring(benchmark, regime, centring):
+    """Tune and sample 4 x (1,000 + 1,000); not all need converge, see R-hat and divergences."""
+    benchmark.group = f"centring, {regime}: tune and sample"
+    benchmark.extra_info["what"] = centring
+    run_once(benchmark, masked_regression(REGIMES[regime](), centring=centring))
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("graph", ["centred", "conditioned"])
+def test_gradient_of_the_model(benchmark, size, graph):
+    benchmark.group = f"gradient against a loop by hand, {size}"
+    benchmark.extra_info["what"] = f"model, {graph}"
+    model = {"centred": batch, "conditioned": conditioned}[graph]
+    benchmark(*value_and_gradient(model(simulated(size))))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_gradient_by_hand(benchmark, size):
+    """The likelihood only, without prior: less than the model has to do."""
+    benchmark.group = f"gradient against a loop by hand, {size}"
+    benchmark.extra_info["what"] = "by hand, likelihood only"
+    data = simulated(size)
+    effects = np.random.default_rng(1).normal(size=(len(data.cluster.categories), 6, 2))
+    x = data.predictors["x"].to_numpy()
+    cluster = data.cluster.codes.astype(int)
+    arguments = (effects, cluster, x, data.counts, data.available, data.n, np.empty_like(effects))
+    value = by_hand(*arguments)
+    assert np.isclose(value, expected(effects, data), rtol=1e-10)
+    benchmark(by_hand, *arguments)
+
+
+def expected(effects, data):
+    """The log-likelihood in numpy, log-factorials left out."""
+    by_row = effects[data.cluster.codes]
+    eta = by_row[..., 0] + by_row[..., 1] * data.predictors["x"].to_numpy()[:, None]
+    eta = np.where(data.available, np.hstack([eta, np.zeros((len(data), 1))]), -np.inf)
+    log_p = eta - np.logaddexp.reduce(eta, axis=1, keepdims=True)
+    return (data.counts * np.where(data.available, log_p, 0)).sum()
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_gradient_of_backends(benchmark, size, backend):
+    benchmark.group = f"numba or JAX, {size}: value and gradient"
+    benchmark.extra_info["what"] = backend
+    compiled, point = value_and_gradient(conditioned(simulated(size)), mode=backend)
+    # JAX returns before it has finished: to ask for the numbers is to wait for them.
+    benchmark(lambda: [np.asarray(out) for out in compiled(point)])
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_sampling_of_backends(benchmark, backend):
+    benchmark.group = "numba or JAX, 80 rows: tune and sample"
+    benchmark.extra_info["what"] = backend
+    run_once(benchmark, conditioned(simulated("80 rows")), backends=backend.lower())
+
+
+@pytest.mark.parametrize("sampler", ["nutpie", "pymc"])
+def test_sampler(benchmark, sampler):
+    benchmark.group = "nutpie or PyMC's own sampler, 80 rows: tune and sample"
+    benchmark.extra_info["what"] = sampler
+    run_once(benchmark, conditioned(simulated("80 rows")), samplers=sampler)
+
+
+GROWTH = {
+    "rows": {f"{20 * d} rows": {"n_dates": d} for d in (4, 40, 400)},
+    "clusters": {f"{c} clusters": {"n_clusters": c} for c in (20, 200, 2_000)},
+    "categories": {
+        f"{k} categories": {"n_categories": k, "unavailable": (0.1,) * (k - 1) + (0,)}
+        for k in (3, 7, 15)
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("axis", "what"), [(axis, what) for axis, grid in GROWTH.items() for what in grid]
+)
+def test_growth(benchmark, axis, what):
+    """More rows in 20 clusters; more clusters of 4 rows; more categories in 80 rows."""
+    benchmark.group = f"gradient by number of {axis}"
+    benchmark.extra_info["what"] = what
+    data, _ = simulate_counts(**GROWTH[axis][what], random_seed=1)
+    benchmark(*value_and_gradient(conditioned(data)))
