@@ -1,4 +1,4 @@
-"""Every notebook runs from start to end, with its own seed and with another."""
+"""Every notebook runs from start to end with another seed; nbval runs it with its own."""
 
 import os
 import subprocess
@@ -26,10 +26,9 @@ def run(notebook, folder, **parameters):
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ)
 
 
-@pytest.mark.parametrize("parameters", [{}, {"random_seed": 2}], ids=["own seed", "another seed"])
 @pytest.mark.parametrize("chapter", [path.stem for path in CHAPTERS])
-def test_chapter_runs(chapter, parameters, tmp_path):
-    done = run(chapter, tmp_path, **parameters)
+def test_chapter_runs_with_another_seed(chapter, tmp_path):
+    done = run(chapter, tmp_path, random_seed=2)
     assert done.returncode == 0, done.stderr
 
 
@@ -81,7 +80,7 @@ def test_analysis_with_predictors_and_recorded_zeros(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     posterior = xr.open_datatree(tmp_path / "out/posterior.nc", engine="h5netcdf")["posterior"]
-    slope = posterior["slope"].isel(predictor=0) / data.predictors["x"].std(ddof=0)
+    slope = posterior["effects_mean"].sel(effect="x") / data.predictors["x"].std(ddof=0)
     # The notebook chooses a reference of its own: compare differences between two contrasts.
     first, second = slope["contrast"].values[:2]
     found = slope.sel(contrast=first) - slope.sel(contrast=second)
