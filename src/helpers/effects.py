@@ -13,6 +13,7 @@ __all__ = [
     "Conditioned",
     "ConditionedNormal",
     "CorrelatedNormal",
+    "JointNormal",
     "cluster_intercepts",
     "correlated_effects",
 ]
@@ -525,8 +526,7 @@ def cluster_intercepts(name, mean, sd, *, dims, centring="auto", information=Non
         return pm.Deterministic(name, mean + sd * z, dims=dims)
     own = {}
     if centring == "conditioned":
-        h, b = information
-        own = {"transform": ConditionedNormal(h, b), "initval": b / (np.asarray(h) + 1)}
+        own["transform"] = ConditionedNormal(*information)
     return pm.Normal(name, mean, sd, dims=dims, **own)
 
 
@@ -682,10 +682,6 @@ def correlated_effects(
     own = {}
     if centring == "conditioned":
         own["transform"] = Conditioned(*information, joint=joint)
-        # Chains start where the pilot points. The population's mean, where they would start
-        # otherwise, may be thousands of log units away.
-        precision = np.asarray(information[0]) + np.eye(n_effects)
-        own["initval"] = np.linalg.solve(precision, np.asarray(information[1])[..., None])[..., 0]
     return distribution(name, *parameters, dims=dims, shape=tuple(shape), **own)
 
 
