@@ -489,6 +489,20 @@ class TestSlopes:
         assert values[0] == pytest.approx(values[1], rel=1e-12)
 
 
+def predict(model, prior, new, rows):
+    """Counts and shares of new rows, exchanged for the model's own."""
+    with model:
+        pm.set_data(new, coords={"row": rows})
+        return pm.sample_posterior_predictive(
+            prior,
+            var_names=["counts", "share"],
+            predictions=True,
+            progressbar=False,
+            random_seed=2,
+            compile_kwargs={"mode": PLAIN},
+        )["predictions"]
+
+
 class TestPredictions:
     @pytest.mark.parametrize("centring", ["conditioned", "noncentred"])
     def test_new_rows_of_a_model_of_slopes(self, data, centring):
@@ -503,16 +517,7 @@ class TestPredictions:
         menus = np.array([[1, 1, 0, 1], [0, 0, 1, 1], [1, 1, 1, 1]], bool)
         x = np.array([[2.5e4, 0.5], [3.5e4, 0.1], [3e4, 0.9]])
         new = {"available": menus, "n": [40, 9, 1], "cluster_index": [3, 0, 3], "predictors": x}
-        with model:
-            pm.set_data(new, coords={"row": ["new 1", "new 2", "new 3"]})
-            predicted = pm.sample_posterior_predictive(
-                prior,
-                var_names=["counts", "share"],
-                predictions=True,
-                progressbar=False,
-                random_seed=2,
-                compile_kwargs=plain,
-            )["predictions"]
+        predicted = predict(model, prior, new, ["new 1", "new 2", "new 3"])
         counts = predicted["counts"].to_numpy()[0]
         assert (counts[:, ~menus] == 0).all()
         np.testing.assert_array_equal(counts.sum(axis=-1), np.tile([40, 9, 1], (40, 1)))
@@ -533,16 +538,7 @@ class TestPredictions:
         menus = np.array([[True, True, False, True], [False, False, True, True]])
         x = np.array([[2.5e4, 0.5], [3.5e4, 0.1]])
         new = {"available": menus, "n": [40, 9], "cluster_index": [3, 0], "predictors": x}
-        with model:
-            pm.set_data(new, coords={"row": ["new 1", "new 2"]})
-            predicted = pm.sample_posterior_predictive(
-                prior,
-                var_names=["counts", "share"],
-                predictions=True,
-                progressbar=False,
-                random_seed=2,
-                compile_kwargs={"mode": PLAIN},
-            )["predictions"]
+        predicted = predict(model, prior, new, ["new 1", "new 2"])
         assert predicted["row"].to_numpy().tolist() == ["new 1", "new 2"]
         counts = predicted["counts"].to_numpy()[0]
         assert (counts[:, ~menus] == 0).all()
