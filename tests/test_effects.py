@@ -9,6 +9,7 @@ import pymc as pm
 import pytensor
 import pytensor.tensor as pt
 import pytest
+from pymc.initial_point import make_initial_point_fn
 from pymc.model.transform.conditioning import do
 from pymc.model.transform.optimization import freeze_dims_and_data
 from pytensor.compile.mode import Mode
@@ -17,6 +18,7 @@ from scipy.special import betaln, expit, gammaln
 
 from helpers import correlated_effects
 from helpers.effects import (
+    ClusterNormal,
     Conditioned,
     ConditionedNormal,
     CorrelatedNormal,
@@ -449,6 +451,40 @@ class TestCoupling:
         ours = compiled(np.zeros(b.shape), *prior)[2]
         np.testing.assert_allclose(ours, expected, rtol=1e-9, atol=1e-9)
 
+    def test_of_a_single_effect(self, coupling):
+        """ConditionedNormal's is the same linear map, and takes its determinant."""
+        b = np.random.default_rng(16).normal(size=(CLUSTERS, 6))
+        plain, coupled = ConditionedNormal(b**2, b), ConditionedNormal(b**2, b, coupling)
+        s = np.random.default_rng(17).normal(size=(CLUSTERS, 6))
+        t = np.einsum("cij,cj->ci", coupling, s)
+        theta = coupled.backward(pt.constant(s), 0.3, 0.7)
+        expected = plain.backward(pt.constant(t), 0.3, 0.7).eval(mode=PLAIN)
+        np.testing.assert_allclose(theta.eval(mode=PLAIN), expected, rtol=1e-11)
+        back = coupled.forward(theta, 0.3, 0.7).eval(mode=PLAIN)
+        worst = np.linalg.cond(coupling).max()
+        np.testing.assert_allclose(back, s, rtol=0, atol=100 * EPS * worst)
+        log_jac = coupled.log_jac_det(pt.constant(s), 0.3, 0.7).eval(mode=PLAIN)
+        q = b**2 + 0.7**-2
+        expected = -0.5 * np.log(q).sum(axis=1) + np.linalg.slogdet(coupling)[1]
+        np.testing.assert_allclose(log_jac, expected, rtol=1e-11)
+
+    def test_density_of_a_model_with_a_single_effect(self, coupling):
+        """The change of variables reaches the model: each cluster's determinant, once."""
+        b = np.random.default_rng(18).normal(size=(CLUSTERS, 6))
+        coords = {"cluster": range(CLUSTERS), "contrast": range(6)}
+        with pm.Model(coords=coords) as model:
+            cluster_intercepts(
+                "theta", 0.2, 1.3, dims=tuple(coords), information=(b**2, b, coupling)
+            )
+        s = np.random.default_rng(19).normal(size=b.shape)
+        t = np.einsum("cij,cj->ci", coupling, s)
+        q = b**2 + 1.3**-2
+        theta = (b + 0.2 / 1.3**2) / q + t / np.sqrt(q)
+        expected = stats.norm.logpdf(theta, 0.2, 1.3).sum() - 0.5 * np.log(q).sum()
+        expected += np.linalg.slogdet(coupling)[1].sum()
+        ours = model.compile_logp(mode=PLAIN)({"theta_conditioned__": s})
+        assert ours == pytest.approx(expected, rel=1e-12)
+
     @pytest.mark.parametrize(
         ("change", "message"),
         [
@@ -461,6 +497,39 @@ class TestCoupling:
     def test_impossible_ones_are_refused(self, change, message, coupling):
         with pytest.raises(ValueError, match=message):
             Conditioned(*expansions(2)["right"], change(coupling))
+        with pytest.raises(ValueError, match=message):
+            ConditionedNormal(np.ones((CLUSTERS, 6)), np.ones((CLUSTERS, 6)), change(coupling))
+
+
+def one_effect(information):
+    with pm.Model(coords={"cluster": range(3)}) as model:
+        sd = pm.Exponential("theta_sd", 1)
+        cluster_intercepts("theta", 0.0, sd, dims=("cluster",), information=information)
+    return model
+
+
+def two_effects(information, covariance):
+    coords = {"cluster": range(CLUSTERS), "category": range(CATEGORIES), "effect": range(2)}
+    with pm.Model(coords=coords) as model:
+        correlated_effects("theta", covariance=covariance, information=information)
+    return model
+
+
+class TestStart:
+    @pytest.mark.parametrize("which", ["one effect", "category", "full"])
+    def test_is_where_the_data_are(self, which):
+        """At the centre under a standard normal prior, also in a model that was taken apart."""
+        if which == "one effect":
+            h, b = PILOTS["absurd"]
+            model, centre = one_effect((h, b)), b / (h + 1)
+        else:
+            h, b = expansions(2)["right"]
+            model = two_effects((h, b), which)
+            centre = np.linalg.solve(h + np.eye(2), b[..., None])[..., 0]
+        sd = np.ones(model["theta_sd"].shape.eval())
+        for each in (model, do(model, {"theta_sd": sd})):
+            start = make_initial_point_fn(model=each, return_transformed=False)(1)
+            np.testing.assert_allclose(start["theta"], centre, rtol=1e-9)
 
 
 class TestDistributions:
@@ -489,6 +558,15 @@ class TestDistributions:
         logp = pm.logp(variable, value).eval(mode=PLAIN)
         expected = stats.multivariate_normal.logpdf(value.reshape(4, -1), mu.ravel(), covariance)
         np.testing.assert_allclose(logp, expected, rtol=1e-10)
+
+    def test_cluster_normal_is_the_normal_one(self):
+        value, mu, sd = np.random.default_rng(20).normal(size=(3, 4, 3))
+        variable = ClusterNormal.dist(mu[0], np.exp(sd[0]), value + 5, shape=(4, 3))
+        expected = stats.norm.logpdf(value, mu[0], np.exp(sd[0]))
+        np.testing.assert_allclose(pm.logp(variable, value).eval(mode=PLAIN), expected, rtol=1e-12)
+        variable = ClusterNormal.dist(mu[0], np.exp(sd[0]), value[0] + 5, shape=(20_000, 3))
+        draws = pm.draw(variable, random_seed=1, mode=PLAIN)
+        assert_moments(draws, mu[0], np.diag(np.exp(2 * sd[0])))
 
     def test_draws_have_the_mean_and_covariance(self):
         """Within 4.5 standard errors, by moment; sizes and shapes as asked for."""

@@ -10,6 +10,7 @@ from pymc.pytensorf import normalize_rng_param
 from pytensor.tensor.random.utils import normalize_size_param
 
 __all__ = [
+    "ClusterNormal",
     "Conditioned",
     "ConditionedNormal",
     "CorrelatedNormal",
@@ -112,27 +113,96 @@ def _scaled(factor, sd):
     return [[x * s for x in row] for row, s in zip(factor, sd, strict=True)]
 
 
-class CorrelatedNormalRV(SymbolicRandomVariable):
-    name = "correlated_normal"
-    extended_signature = "[rng],[size],(p),(p),(q)->[rng],(p)"
-    _print_name = ("CorrelatedNormal", "\\operatorname{CorrelatedNormal}")
+class ClusterNormalRV(SymbolicRandomVariable):
+    name = "cluster_normal"
+    extended_signature = "[rng],[size],(),(),()->[rng],()"
+    _print_name = ("ClusterNormal", "\\operatorname{ClusterNormal}")
 
     @classmethod
-    def rv_op(cls, mu, sd, below, *, size=None, rng=None):
-        mu, sd, below = map(pt.as_tensor, (mu, sd, below))
+    def rv_op(cls, start, mu, sigma, *, size=None, rng=None):
+        start, mu, sigma = map(pt.as_tensor, (start, mu, sigma))
         rng = normalize_rng_param(rng)
         size = normalize_size_param(size)
         if rv_size_is_none(size):
-            size = implicit_size_from_params(mu, sd, below, ndims_params=cls.ndims_params)
+            size = implicit_size_from_params(start, mu, sigma, ndims_params=cls.ndims_params)
+        next_rng, draws = pt.random.normal(mu, sigma, size=size, rng=rng, return_next_rng=True)
+        inputs = [rng, size, start, mu, sigma]
+        return cls(inputs=inputs, outputs=[next_rng, draws])(*inputs)
+
+
+class ClusterNormal(Continuous):
+    """
+    Normal that says where sampling starts.
+
+    Unlike :class:`pymc.Normal` with ``initval``, it leaves a model that :func:`pymc.do` and
+    :func:`pymc.observe` can take apart.
+
+    Parameters
+    ----------
+    mu, sigma : tensor_like of float
+        Mean and standard deviation (sigma > 0).
+    start : tensor_like of float
+        Where sampling starts, with the shape of a draw. It has no part in the density.
+
+    Returns
+    -------
+    TensorVariable
+
+    Examples
+    --------
+    >>> import pymc as pm
+    >>> from helpers.effects import ClusterNormal
+    >>> with pm.Model() as model:
+    ...     shift = ClusterNormal("shift", 0.0, 1.0, start=[1.5, -0.5])
+    >>> model.initial_point()["shift"]
+    array([ 1.5, -0.5])
+    """
+
+    rv_type = ClusterNormalRV
+    rv_op = ClusterNormalRV.rv_op
+
+    @classmethod
+    def dist(cls, mu, sigma, start, **kwargs):
+        return super().dist([start, mu, sigma], **kwargs)
+
+    def support_point(rv, size, start, mu, sigma):
+        return pt.broadcast_to(start, rv.shape)
+
+    def logp(value, start, mu, sigma):
+        """
+        Log-density.
+
+        Parameters
+        ----------
+        value : tensor_like of float
+
+        Returns
+        -------
+        TensorVariable
+        """
+        return pm.logp(pm.Normal.dist(mu, sigma), value)
+
+
+class CorrelatedNormalRV(SymbolicRandomVariable):
+    name = "correlated_normal"
+    extended_signature = "[rng],[size],(p),(p),(p),(q)->[rng],(p)"
+    _print_name = ("CorrelatedNormal", "\\operatorname{CorrelatedNormal}")
+
+    @classmethod
+    def rv_op(cls, start, mu, sd, below, *, size=None, rng=None):
+        start, mu, sd, below = map(pt.as_tensor, (start, mu, sd, below))
+        rng = normalize_rng_param(rng)
+        size = normalize_size_param(size)
+        if rv_size_is_none(size):
+            size = implicit_size_from_params(start, mu, sd, below, ndims_params=cls.ndims_params)
         shape = pt.concatenate([size, [mu.shape[-1]]])
         next_rng, z = pt.random.normal(size=shape, rng=rng, return_next_rng=True)
         z = pt.specify_shape(z, (None,) * (z.ndim - 1) + (mu.type.shape[-1],))
         chol = _scaled(_correlation_factor(_columns(below)), _columns(sd))
         steps = [sum(x * z[..., j] for j, x in enumerate(row)) for row in chol]
         draws = mu + pt.stack(steps, axis=-1)
-        return cls(inputs=[rng, size, mu, sd, below], outputs=[next_rng, draws])(
-            rng, size, mu, sd, below
-        )
+        inputs = [rng, size, start, mu, sd, below]
+        return cls(inputs=inputs, outputs=[next_rng, draws])(*inputs)
 
 
 class CorrelatedNormal(Continuous):
@@ -156,6 +226,9 @@ class CorrelatedNormal(Continuous):
     below : tensor_like of float
         Entries of L, the Cholesky factor of the correlation matrix, below its diagonal, row by
         row. Shape ``(..., P (P - 1) / 2)``. For two effects it is their correlation.
+    start : tensor_like of float, optional
+        Where sampling starts, with the shape of a draw; by default at the mean. It has no part in
+        the density.
 
     Returns
     -------
@@ -179,15 +252,15 @@ class CorrelatedNormal(Continuous):
     rv_op = CorrelatedNormalRV.rv_op
 
     @classmethod
-    def dist(cls, mu, sd, below, **kwargs):
+    def dist(cls, mu, sd, below, start=None, **kwargs):
         mu, sd = pt.as_tensor(mu), pt.as_tensor(sd)
         below = pt.as_tensor(below, dtype="float64")
-        return super().dist([mu, sd, below], **kwargs)
+        return super().dist([mu if start is None else start, mu, sd, below], **kwargs)
 
-    def support_point(rv, size, mu, sd, below):
-        return pt.broadcast_to(mu, rv.shape)
+    def support_point(rv, size, start, mu, sd, below):
+        return pt.broadcast_to(start, rv.shape)
 
-    def logp(value, mu, sd, below):
+    def logp(value, start, mu, sd, below):
         """
         Log-density of effects.
 
@@ -210,22 +283,23 @@ class CorrelatedNormal(Continuous):
 
 class JointNormalRV(SymbolicRandomVariable):
     name = "joint_normal"
-    extended_signature = "[rng],[size],(k,p),(m,m)->[rng],(k,p)"
+    extended_signature = "[rng],[size],(k,p),(k,p),(m,m)->[rng],(k,p)"
     _print_name = ("JointNormal", "\\operatorname{JointNormal}")
 
     @classmethod
-    def rv_op(cls, mu, chol, *, size=None, rng=None):
-        mu, chol = pt.as_tensor(mu), pt.as_tensor(chol)
+    def rv_op(cls, start, mu, chol, *, size=None, rng=None):
+        start, mu, chol = map(pt.as_tensor, (start, mu, chol))
         rng = normalize_rng_param(rng)
         size = normalize_size_param(size)
         if rv_size_is_none(size):
-            size = implicit_size_from_params(mu, chol, ndims_params=cls.ndims_params)
+            size = implicit_size_from_params(start, mu, chol, ndims_params=cls.ndims_params)
         in_one_row = pt.concatenate([size, [chol.shape[-1]]])
         next_rng, z = pt.random.normal(size=in_one_row, rng=rng, return_next_rng=True)
         step = pt.sum(chol * z[..., None, :], axis=-1)
         shape = pt.concatenate([size, mu.shape[-2:]])
         draws = mu + pt.reshape(step, shape, ndim=step.ndim + 1)
-        return cls(inputs=[rng, size, mu, chol], outputs=[next_rng, draws])(rng, size, mu, chol)
+        inputs = [rng, size, start, mu, chol]
+        return cls(inputs=inputs, outputs=[next_rng, draws])(*inputs)
 
 
 class JointNormal(Continuous):
@@ -242,6 +316,9 @@ class JointNormal(Continuous):
     chol : tensor_like of float
         Lower Cholesky factor of the covariance of the K P effects, those of a category side by
         side. Shape ``(K P, K P)``.
+    start : tensor_like of float, optional
+        Where sampling starts, with the shape of a draw; by default at the mean. It has no part in
+        the density.
 
     Returns
     -------
@@ -262,13 +339,14 @@ class JointNormal(Continuous):
     rv_op = JointNormalRV.rv_op
 
     @classmethod
-    def dist(cls, mu, chol, **kwargs):
-        return super().dist([pt.as_tensor(mu), pt.as_tensor(chol)], **kwargs)
+    def dist(cls, mu, chol, start=None, **kwargs):
+        mu, chol = pt.as_tensor(mu), pt.as_tensor(chol)
+        return super().dist([mu if start is None else start, mu, chol], **kwargs)
 
-    def support_point(rv, size, mu, chol):
-        return pt.broadcast_to(mu, rv.shape)
+    def support_point(rv, size, start, mu, chol):
+        return pt.broadcast_to(start, rv.shape)
 
-    def logp(value, mu, chol):
+    def logp(value, start, mu, chol):
         """
         Log-density of effects.
 
@@ -283,6 +361,41 @@ class JointNormal(Continuous):
         """
         distance = (value - mu).flatten(value.ndim - 1)
         return pm.logp(pm.MvNormal.dist(pt.zeros_like(distance), chol=chol), distance)
+
+
+class _Coupling:
+    """
+    A constant matrix for each cluster, by which its values are multiplied in one row.
+
+    Parameters
+    ----------
+    matrix : numpy.ndarray, shape (C, M, M)
+    shape : tuple of int
+        Shape of the effects: C, and axes of M elements in all.
+    """
+
+    def __init__(self, matrix, shape):
+        self.matrix, self.shape = np.asarray(matrix, dtype=float), shape
+        size = int(np.prod(shape[1:]))
+        if self.matrix.shape != (shape[0], size, size):
+            raise ValueError(
+                f"The pilot's coupling must have shape {(shape[0], size, size)}, not "
+                f"{self.matrix.shape}."
+            )
+        with np.errstate(invalid="ignore"):
+            sign, self.log_det = np.linalg.slogdet(self.matrix)
+        if not (np.isfinite(self.log_det) & (sign != 0)).all():
+            raise ValueError("The pilot's coupling must be finite and invertible.")
+
+    def backward(self, value):
+        return self._multiply(self.matrix, value)
+
+    def forward(self, value):
+        return self._multiply(np.linalg.inv(self.matrix), value)
+
+    def _multiply(self, matrix, value):
+        in_one_row = value.reshape((self.shape[0], 1, -1))
+        return pt.sum(matrix * in_one_row, axis=-1).reshape(self.shape)
 
 
 class ConditionedNormal(Transform):
@@ -303,15 +416,19 @@ class ConditionedNormal(Transform):
         effect's shape.
     score : numpy.ndarray
         b, that is h times the pilot estimate plus the first derivative there.
+    coupling : numpy.ndarray, shape (C, K, K), optional
+        As in :class:`~helpers.effects.Conditioned`, for effects of C clusters and K categories.
     """
 
     name = "conditioned"
-    ndim_supp = 0
 
-    def __init__(self, information, score):
+    def __init__(self, information, score, coupling=None):
         self.information, self.score = _checked(information, score)
         if (self.information < 0).any():
             raise ValueError("The pilot's information must not be negative.")
+        self.start = self.score / (self.information + 1)
+        self.coupling = None if coupling is None else _Coupling(coupling, self.score.shape)
+        self.ndim_supp = 0 if coupling is None else 1
 
     def _location_precision(self, inputs):
         mu, sigma = inputs[-2:]
@@ -321,15 +438,21 @@ class ConditionedNormal(Transform):
 
     def backward(self, value, *inputs):
         m, q = self._location_precision(inputs)
+        if self.coupling is not None:
+            value = self.coupling.backward(value)
         return m + value / pt.sqrt(q)
 
     def forward(self, value, *inputs):
         m, q = self._location_precision(inputs)
-        return (value - m) * pt.sqrt(q)
+        t = (value - m) * pt.sqrt(q)
+        return t if self.coupling is None else self.coupling.forward(t)
 
     def log_jac_det(self, value, *inputs):
         _, q = self._location_precision(inputs)
-        return pt.broadcast_to(-0.5 * pt.log(q), value.shape)
+        log_det = pt.broadcast_to(-0.5 * pt.log(q), value.shape)
+        if self.coupling is not None:
+            return pt.sum(log_det, axis=-1) + self.coupling.log_det
+        return log_det
 
 
 class Conditioned(Transform):
@@ -391,22 +514,13 @@ class Conditioned(Transform):
             [information[..., i, j] for j in range(i + 1)] for i in range(score.shape[-1])
         ]
         self.score = [score[..., i] for i in range(score.shape[-1])]
+        # The centre under a standard normal prior: the default start of the sampler, the prior's
+        # mean, would be hundreds of standard deviations away where counts are many.
+        unit = information + np.eye(score.shape[-1])
+        self.start = np.linalg.solve(unit, score[..., None])[..., 0]
         self.joint = joint
-        self.coupling = None
+        self.coupling = None if coupling is None else _Coupling(coupling, score.shape)
         self.ndim_supp = 2 if joint or coupling is not None else 1
-        if coupling is not None:
-            self.coupling = np.asarray(coupling, dtype=float)
-            size = np.prod(score.shape[-2:])
-            if self.coupling.shape != (len(score), size, size):
-                raise ValueError(
-                    f"The pilot's coupling must have shape {(len(score), size, size)}, not "
-                    f"{self.coupling.shape}."
-                )
-            with np.errstate(invalid="ignore"):
-                sign, self.log_det_coupling = np.linalg.slogdet(self.coupling)
-            if not (np.isfinite(self.log_det_coupling) & (sign != 0)).all():
-                raise ValueError("The pilot's coupling must be finite and invertible.")
-            self.shape = score.shape
 
     def _parts(self, inputs):
         """Entries of C, and of u = C'm."""
@@ -428,15 +542,10 @@ class Conditioned(Transform):
         push = _multiply(precision, _columns(mu))
         return c, _solve_lower(c, [b + x for b, x in zip(self.score, push, strict=True)])
 
-    def _couple(self, value, coupling):
-        """Multiply the effects of each cluster, in one row, by a matrix."""
-        in_one_row = value.reshape((self.shape[0], 1, -1))
-        return pt.sum(coupling * in_one_row, axis=-1).reshape(self.shape)
-
     def backward(self, value, *inputs):
         c, u = self._parts(inputs)
         if self.coupling is not None:
-            value = self._couple(value, self.coupling)
+            value = self.coupling.backward(value)
         shifted = [t + x for t, x in zip(_columns(value, len(u)), u, strict=True)]
         return _side_by_side(_solve_upper(c, shifted), value)
 
@@ -445,14 +554,14 @@ class Conditioned(Transform):
         theta, size = _columns(value, len(c)), range(len(c))
         t = [sum(c[j][i] * theta[j] for j in size if j >= i) - u[i] for i in size]
         t = _side_by_side(t, value)
-        return t if self.coupling is None else self._couple(t, np.linalg.inv(self.coupling))
+        return t if self.coupling is None else self.coupling.forward(t)
 
     def log_jac_det(self, value, *inputs):
         c, _ = self._parts(inputs)
         log_det = -sum(pt.log(row[-1]) for row in c)
         log_det = pt.broadcast_to(log_det, value.shape[:-1])
         if self.coupling is not None:
-            return pt.sum(log_det, axis=-1) + self.log_det_coupling
+            return pt.sum(log_det, axis=-1) + self.coupling.log_det
         return pt.sum(log_det, axis=-1) if self.joint else log_det
 
 
@@ -496,9 +605,9 @@ def cluster_intercepts(name, mean, sd, *, dims, centring="auto", information=Non
     centring : {"auto", "conditioned", "centred", "noncentred"}
         ``"auto"`` is ``"conditioned"`` where `information` is given, else ``"noncentred"``.
     information : tuple of numpy.ndarray, optional
-        h and b of :class:`~helpers.effects.ConditionedNormal`, each with the effect's shape;
-        needed for ``"conditioned"``. Those of :func:`~helpers.pilot.expand_likelihood` have
-        axes for several effects, of length 1 here.
+        h and b of :class:`~helpers.effects.ConditionedNormal`, each with the effect's shape, and
+        perhaps its coupling of the categories; needed for ``"conditioned"``. Those of
+        :func:`~helpers.pilot.expand_likelihood` have axes for several effects, of length 1 here.
 
     Returns
     -------
@@ -524,10 +633,10 @@ def cluster_intercepts(name, mean, sd, *, dims, centring="auto", information=Non
     if centring == "noncentred":
         z = pm.Normal(f"{name}_z", dims=dims)
         return pm.Deterministic(name, mean + sd * z, dims=dims)
-    own = {}
-    if centring == "conditioned":
-        own["transform"] = ConditionedNormal(*information)
-    return pm.Normal(name, mean, sd, dims=dims, **own)
+    if centring == "centred":
+        return pm.Normal(name, mean, sd, dims=dims)
+    transform = ConditionedNormal(*information)
+    return ClusterNormal(name, mean, sd, transform.start, dims=dims, transform=transform)
 
 
 def correlated_effects(
@@ -681,7 +790,8 @@ def correlated_effects(
         return pm.Deterministic(name, mean + step, dims=dims)
     own = {}
     if centring == "conditioned":
-        own["transform"] = Conditioned(*information, joint=joint)
+        transform = Conditioned(*information, joint=joint)
+        own = {"transform": transform, "start": transform.start}
     return distribution(name, *parameters, dims=dims, shape=tuple(shape), **own)
 
 

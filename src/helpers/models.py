@@ -311,8 +311,8 @@ def masked_regression(
             by_row = pt.broadcast_to(by_row, (n.shape[0], len(data.categories)))
         elif effects == "intercepts":
             if information is not None:
-                h, b, _ = information
-                information = h[..., 0, 0], b[..., 0]
+                h, b, coupling = information
+                information = h[..., 0, 0], b[..., 0], coupling
             intercept = cluster_intercepts(
                 "intercept",
                 prior("intercept_mean", "contrast"),
