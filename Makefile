@@ -52,6 +52,7 @@ test: $(READY) ## run every check, the book's build and each chapter included
 
 bench: $(READY) ## measure the speed of what matters, as ratios (long)
 	@mkdir -p .benchmarks
+	$(BIN)/pip install --quiet -e ".[jax]"
 	$(BIN)/python -m pytest tests/benchmarks/bench_*.py --benchmark-only \
 	  --benchmark-columns=min,median,max,rounds --benchmark-sort=name \
 	  --benchmark-json=.benchmarks/run.json

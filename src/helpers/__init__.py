@@ -7,11 +7,14 @@ from helpers.effects import correlated_effects
 from helpers.models import masked_regression
 from helpers.profiling import profile_model
 from helpers.simulate import simulate_counts
+from helpers.unknown_menus import PatternMixtureMultinomial, ZeroInflatedMultinomial
 from helpers.what_if import what_if
 
 __all__ = [
     "CategoryCounts",
     "MaskedMultinomial",
+    "PatternMixtureMultinomial",
+    "ZeroInflatedMultinomial",
     "check_convergence",
     "correlated_effects",
     "masked_regression",

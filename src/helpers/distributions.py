@@ -16,33 +16,33 @@ __all__ = ["MaskedMultinomial"]
 _REQUIRED = "n >= 0, at least one category with p > 0 available in every row"
 
 
-def _as_available(available):
-    """Coerce a menu to a boolean tensor, refusing constants that are not 0 or 1."""
+def as_available(available, name="available"):
+    """Coerce menus to a boolean tensor, refusing constants that are not 0 or 1."""
     available = pt.as_tensor(available)
     if isinstance(available, TensorConstant):
         values = np.asarray(available.data)
         if not np.isin(values, (0, 1)).all():
             raise ValueError(
-                "`available` must hold only True/False (or 1/0): "
+                f"`{name}` must hold only True/False (or 1/0): "
                 f"found {values[~np.isin(values, (0, 1))][:3].tolist()}."
             )
         empty = ~values.astype(bool).any(axis=-1)
         if empty.any():
             raise ValueError(
                 "Every menu needs at least one available category: "
-                f"`available` is empty at {np.argwhere(empty)[:5].tolist()}."
+                f"`{name}` is empty at {np.argwhere(empty)[:5].tolist()}."
             )
     if available.dtype == "bool":
         return available
     return check_parameters(
         pt.neq(available, 0),
         pt.or_(pt.eq(available, 0), pt.eq(available, 1)),
-        msg="available is 0 or 1",
+        msg=f"{name} is 0 or 1",
         can_be_replaced_by_ninf=False,
     )
 
 
-def _as_total(n):
+def as_total(n):
     """Coerce totals to integers, refusing constants that are not whole numbers."""
     n = pt.as_tensor(n)
     if isinstance(n, TensorConstant):
@@ -53,7 +53,7 @@ def _as_total(n):
     return n.astype("int64")
 
 
-def _as_logits(logits, p):
+def as_logits(logits, p):
     """Turn whichever of `logits` and `p` was given into logits."""
     if (logits is None) == (p is None):
         raise ValueError("Give exactly one of `logits` and `p`.")
@@ -205,9 +205,9 @@ class MaskedMultinomial(Discrete):
 
     @classmethod
     def dist(cls, n, logits=None, *, p=None, available, **kwargs):
-        n = _as_total(n)
-        logits = _as_logits(logits, p)
-        available = _as_available(available)
+        n = as_total(n)
+        logits = as_logits(logits, p)
+        available = as_available(available)
         return super().dist([n, logits, available], **kwargs)
 
     def support_point(rv, size, n, logits, available):

@@ -1,6 +1,6 @@
 """Speed of the model with correlated slopes, as ratios within one run.
 
-Run with `make bench`, in about 15 minutes. Each group compares ways to do the same thing. Where
+Run with `make bench`, in about 25 minutes. Each group compares ways to do the same thing. Where
 the clock of interest is inside what is run, it is in the extra info as `seconds`.
 """
 
@@ -186,3 +186,10 @@ def test_growth(benchmark, axis, what):
     benchmark.extra_info["what"] = what
     data, _ = simulate_counts(**GROWTH[axis][what], random_seed=1)
     benchmark(*value_and_gradient(conditioned(data)))
+
+
+def test_large(benchmark):
+    """Everything at once: 2,000 clusters of 15 rows."""
+    benchmark.group = "30000 rows, 24,000 effects: tune and sample"
+    benchmark.extra_info["what"] = "auto"
+    run_once(benchmark, conditioned(simulated("30000 rows")), tune=300)
