@@ -91,6 +91,32 @@ def test_analysis_with_predictors_and_recorded_zeros(tmp_path):
     assert abs(float(found.mean()) - expected) < 5 * float(found.std())
 
 
+def test_analysis_with_unknown_menus(tmp_path):
+    """Nobody recorded the menus: zeros in place of empty cells, and no columns for them."""
+    data, _ = simulate_counts(n_clusters=8, n_range=(200, 500), effects="intercepts", random_seed=3)
+    frame = data.to_frame().drop(columns="date")
+    names = list(data.categories)
+    frame[names] = frame[names].fillna(0)
+    frame.to_csv(tmp_path / "mine.csv", index=False)
+    done = run(
+        "analyse_your_counts",
+        tmp_path,
+        data_path=str(tmp_path / "mine.csv"),
+        categories=names,
+        cluster="district",
+        availability="unknown",
+        output_dir=str(tmp_path / "out"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in (tmp_path / "out").iterdir()} == RESULTS | {"menus.csv"}
+    menus = pd.read_csv(tmp_path / "out/menus.csv")
+    assert len(menus) == data.counts.size
+    # With so many choices in a row hardly a zero is due to chance.
+    truth = data.available.ravel()
+    assert ((menus["probability"] > 0.5) == truth).mean() > 0.97
+    assert "Menus are unknown" in (tmp_path / "out/report.html").read_text()
+
+
 @pytest.mark.parametrize(
     ("cell", "value", "message"),
     [

@@ -308,3 +308,47 @@ def test_simulated_counts_follow_their_stated_truth():
     chi2 = ((observed - expected)[on_menu] ** 2 / expected[on_menu]).sum()
     freedom = on_menu.sum() - len(counts)
     assert abs(chi2 - freedom) < 4.5 * np.sqrt(2 * freedom)
+
+
+@pytest.fixture(scope="module")
+def nader():
+    # "NA" is no state, but let nothing become missing by its name.
+    return pd.read_csv(DATA / "nader_2004.csv", keep_default_na=False)
+
+
+class TestNader:
+    """Against what is known of the election from other sources."""
+
+    # Where he was not on the ballot.
+    OFF = "AZ CA GA HI ID IL IN MA MO NC OH OK OR PA TX VA".split()
+
+    def test_columns_and_rows(self, nader):
+        assert list(nader) == ["state", "place", "bush", "kerry", "nader"]
+        assert nader.shape == (4600, 5)
+        assert nader["state"].nunique() == 51
+        assert (nader[["bush", "kerry", "nader"]] >= 0).all(axis=None)
+        assert not nader.duplicated(["state", "place"]).any()
+
+    def test_states_without_a_vote_are_those_without_him_on_the_ballot(self, nader):
+        by_state = nader.groupby("state")["nader"].sum()
+        assert sorted(by_state.index[by_state == 0]) == self.OFF
+
+    def test_totals_are_near_the_certified_ones(self, nader):
+        """62.0, 59.0 and 0.46 million; these are counts of the days after."""
+        total = nader[["bush", "kerry", "nader"]].sum() / 1e6
+        assert total["bush"] == pytest.approx(62.04, rel=0.06)
+        assert total["kerry"] == pytest.approx(59.03, rel=0.06)
+        assert total["nader"] == pytest.approx(0.463, rel=0.15)
+
+    def test_states_that_everybody_knows(self, nader):
+        counties = nader.groupby("state").size()
+        assert counties[["TX", "GA", "CA", "FL"]].tolist() == [254, 159, 58, 67]
+        first = nader.groupby("state")["place"].first()
+        assert first[["AL", "CA", "NJ"]].tolist() == ["Autauga", "Alameda", "Atlantic"]
+        assert nader.set_index("place").loc["Los Angeles", "state"] == "CA"
+        assert nader.set_index("place").loc["Cook", "state"].tolist() == ["GA", "IL", "MN"]
+
+    def test_readme_has_the_checksum_of_the_source(self):
+        script = (DATA / "build" / "nader.py").read_text(encoding="utf-8")
+        checksum = re.search(r'SOURCE_SHA256 = "([0-9a-f]{64})"', script)[1]
+        assert checksum in (DATA / "README.md").read_text(encoding="utf-8")

@@ -4,6 +4,7 @@ from helpers.checks import check_convergence
 from helpers.counts import CategoryCounts, read_counts
 from helpers.distributions import MaskedMultinomial
 from helpers.effects import correlated_effects
+from helpers.menus import menu_probabilities
 from helpers.models import masked_regression
 from helpers.profiling import profile_model
 from helpers.simulate import simulate_counts
@@ -18,6 +19,7 @@ __all__ = [
     "check_convergence",
     "correlated_effects",
     "masked_regression",
+    "menu_probabilities",
     "profile_model",
     "read_counts",
     "simulate_counts",

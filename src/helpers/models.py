@@ -9,6 +9,7 @@ import pytensor.tensor as pt
 from helpers.distributions import MaskedMultinomial
 from helpers.effects import CENTRINGS, COVARIANCES, cluster_intercepts, correlated_effects
 from helpers.pilot import expand_likelihood
+from helpers.unknown_menus import ZeroInflatedMultinomial
 
 __all__ = [
     "choose_reference",
@@ -26,6 +27,7 @@ DEFAULT_PRIORS = {
     "intercept_sd": partial(pm.Exponential, lam=1),
     "slope": partial(pm.Normal, mu=0, sigma=1),
     "effects_sd": partial(pm.Exponential, lam=1),
+    "psi": partial(pm.Beta, alpha=1, beta=1),
 }
 
 
@@ -38,25 +40,28 @@ def _effects_mean(name, dims):
 DEFAULT_PRIORS["effects_mean"] = _effects_mean
 
 
-def choose_reference(data):
+def choose_reference(data, availability="known"):
     """
     Choose the category whose logit is 0.
 
     All logits are measured against the reference, so all of them share its uncertainty: the
     category that was on the menu in most rows, and of those the most chosen, makes them least
-    correlated.
+    correlated. Where menus are unknown, the one that was chosen in most rows takes its place.
 
     Parameters
     ----------
     data : CategoryCounts
         The counts.
+    availability : {"known", "ignored", "unknown"}
+        As in :func:`~helpers.masked_regression`.
 
     Returns
     -------
     str
         The name of the category.
     """
-    best = np.lexsort((data.counts.sum(axis=0), data.available.sum(axis=0)))[-1]
+    on_menu = data.counts > 0 if availability == "unknown" else data.available
+    best = np.lexsort((data.counts.sum(axis=0), on_menu.sum(axis=0)))[-1]
     return data.categories[best]
 
 
@@ -139,6 +144,8 @@ def masked_regression(
     centring="auto",
     likelihood="multinomial",
     availability="known",
+    inflated=None,
+    menu_of="row",
     reference=None,
     priors=None,
 ):
@@ -175,17 +182,23 @@ def masked_regression(
         counts and with few.
     likelihood : {"multinomial"}
         Distribution of the counts given the shares.
-    availability : {"known", "ignored"}
-        Whether the menus are used. "ignored" is the plain multinomial, for comparison: it reads
-        what was not on the menu as not chosen.
+    availability : {"known", "unknown", "ignored"}
+        Whether the menus are used. "unknown": a zero of the categories `inflated` may mean that
+        they were not on the menu, see :class:`~helpers.ZeroInflatedMultinomial`; cells that are
+        missing in the data are still known to be off it. "ignored" is the plain multinomial, for
+        comparison: it reads what was not on the menu as not chosen.
+    inflated : sequence of str, optional
+        For unknown menus: the categories that may be off them. If not given, all that have a zero
+        in some row, but for the reference, which must be on every menu.
+    menu_of : {"row", "cluster"}
+        For unknown menus: whether each row has its own, or all rows of a cluster share one.
     reference : str, optional
         Category whose logit is 0; it need not be on every menu. If not given,
         :func:`~helpers.models.choose_reference` picks one.
     priors : mapping of str to callable, optional
         Priors to use in place of the defaults, by parameter: ``intercept`` (pooled),
-        ``intercept_mean``, ``intercept_sd``, ``slope``, ``effects_mean``, ``effects_sd``. Each is
-        called as
-        ``prior(name, dims=dims)`` inside the model, as in
+        ``intercept_mean``, ``intercept_sd``, ``slope``, ``effects_mean``, ``effects_sd``, ``psi``.
+        Each is called as ``prior(name, dims=dims)`` inside the model, as in
         ``{"slope": functools.partial(pm.Normal, mu=0, sigma=0.5)}``.
 
     Returns
@@ -203,8 +216,10 @@ def masked_regression(
           ``slope``. Slopes: ``effects_mean``, ``effects_sd`` (contrast, effect), ``effects_corr``
           and ``effects`` (cluster, contrast, effect), where the dim ``effect`` is "intercept" and
           the predictors;
+        - ``psi`` (inflated), for unknown menus: the probability of being on the menu;
         - ``logits``, the linear predictor; ``preference``, the latent preferences with everything
-          on the menu; ``share``, what is expected under each row's menu: all (row, category);
+          on the menu; ``share``, what is expected under each row's menu as the data have it (where
+          menus are unknown, with all on it that may be): all (row, category);
         - ``counts`` (row, category), the observed counts.
 
     Raises
@@ -245,7 +260,8 @@ def masked_regression(
     _require("covariance", covariance, COVARIANCES)
     _require("centring", centring, CENTRINGS)
     _require("likelihood", likelihood, ("multinomial",))
-    _require("availability", availability, ("known", "ignored"))
+    _require("availability", availability, ("known", "unknown", "ignored"))
+    _require("menu_of", menu_of, ("row", "cluster"))
     n_predictors = data.predictors.shape[1]
     if effects == "slopes" and not n_predictors:
         effects = "intercepts"
@@ -255,8 +271,17 @@ def masked_regression(
             'counts, or use effects="pooled".'
         )
     if reference is None:
-        reference = choose_reference(data)
+        reference = choose_reference(data, availability)
     _require("reference", reference, data.categories)
+    unknown = availability == "unknown"
+    if unknown:
+        inflated = _inflated(data, inflated, reference)
+        if menu_of == "cluster" and data.cluster is None:
+            raise ValueError('menu_of="cluster" needs a cluster for each row.')
+    elif inflated is not None or menu_of != "row":
+        raise ValueError(
+            '`inflated` and `menu_of` are about unknown menus: use availability="unknown".'
+        )
     priors = dict(priors or {})
     for name in priors:
         _require("a prior's name", name, tuple(DEFAULT_PRIORS))
@@ -264,11 +289,17 @@ def masked_regression(
     def prior(name, dims):
         return priors.get(name, DEFAULT_PRIORS[name])(name, dims=dims)
 
-    _used(priors, effects, n_predictors, covariance)
+    _used(priors, effects, n_predictors, covariance, unknown)
     place = data.categories.index(reference)
     contrasts = [c for c in data.categories if c != reference]
     coords = data.coords | {"contrast": contrasts}
-    menus = data.available if availability == "known" else np.ones_like(data.available)
+    menus = np.ones_like(data.available) if availability == "ignored" else data.available
+    pilot_menus = menus
+    if unknown:
+        coords["inflated"] = inflated
+        doubt = np.isin(data.categories, inflated)
+        # The pilot takes every zero in doubt for a missing category: it only has to be near.
+        pilot_menus = menus & ~(doubt & (data.counts == 0))
     scaled = _standardise(data.predictors) if n_predictors else None
     if effects == "slopes":
         fixed = fixed_within_clusters(data)
@@ -298,7 +329,7 @@ def masked_regression(
             slopes = effects == "slopes"
             information = expand_likelihood(
                 data.counts,
-                menus,
+                pilot_menus,
                 data.cluster.codes,
                 len(data.cluster.categories),
                 place,
@@ -346,15 +377,43 @@ def masked_regression(
         share = pt.special.softmax(pt.switch(available, logits, -np.inf), axis=-1)
         pm.Deterministic("preference", preference, dims=("row", "category"))
         pm.Deterministic("share", share, dims=("row", "category"))
-        MaskedMultinomial(
-            "counts",
-            n=n,
-            logits=logits,
-            available=available,
-            observed=data.counts,
-            dims=("row", "category"),
-        )
+        own = {"observed": data.counts, "dims": ("row", "category")}
+        if unknown:
+            psi = pt.ones(len(data.categories))
+            psi = psi[np.flatnonzero(doubt)].set(prior("psi", "inflated"))
+            known = np.where(doubt & data.available, np.nan, data.available)
+            group = data.cluster.codes.astype(int) if menu_of == "cluster" else None
+            ZeroInflatedMultinomial(
+                "counts", data.n, logits, psi=psi, available=known, group=group, **own
+            )
+        else:
+            MaskedMultinomial("counts", n=n, logits=logits, available=available, **own)
     return model
+
+
+def _inflated(data, inflated, reference):
+    """Categories that may be off the menu, in the order of the data."""
+    if inflated is None:
+        doubtful = ((data.counts == 0) & data.available).any(axis=0)
+        inflated = [
+            c for c, d in zip(data.categories, doubtful, strict=True) if d and c != reference
+        ]
+        if not inflated:
+            raise ValueError(
+                "No category but the reference has a zero that the data do not explain, so there "
+                'is nothing unknown about the menus: use availability="known".'
+            )
+        return inflated
+    if isinstance(inflated, str):
+        inflated = [inflated]
+    for category in inflated:
+        _require("an inflated category", category, data.categories)
+        if category == reference:
+            raise ValueError(
+                f"The reference {reference!r} must be on every menu: choose another one, or leave "
+                "it out of `inflated`."
+            )
+    return [c for c in data.categories if c in inflated]
 
 
 def _with_reference(effect, place, axis=-1):
@@ -387,7 +446,7 @@ def _standardise(predictors):
     return mean, sd, x
 
 
-def _used(priors, effects, n_predictors, covariance):
+def _used(priors, effects, n_predictors, covariance, unknown):
     """Refuse priors of parameters that this model does not have."""
     used = {
         "pooled": ["intercept"],
@@ -396,6 +455,8 @@ def _used(priors, effects, n_predictors, covariance):
     }[effects]
     if n_predictors and effects != "slopes":
         used.append("slope")
+    if unknown:
+        used.append("psi")
     if covariance == "kronecker" and effects == "slopes":
         # Standard deviations are products there, with priors of their own.
         used.remove("effects_sd")

@@ -21,7 +21,7 @@ from helpers.quadrature import log_mean_over_menus
 __all__ = ["PatternMixtureMultinomial", "ZeroInflatedMultinomial"]
 
 # Up to this many categories in doubt, going through all menus costs less than the integral.
-ENUMERATE_UP_TO = 5
+ENUMERATE_UP_TO = 6
 # A group's menus can only be gone through one by one; this many categories make 65,536 of them.
 GROUP_LIMIT = 16
 
@@ -85,9 +85,7 @@ class PatternMixtureMultinomial(Discrete):
     Multinomial whose menu is one of a few known patterns, nobody knows which.
 
     Unlike :class:`~helpers.MaskedMultinomial`, it is not told each row's menu, but which menus
-    there were and how frequent they are. With one pattern the two are the same. The joint zero
-    inflation of Diallo, Diop and Dupuy (2018), where a row holds either every category or the
-    last alone, is a case of it.
+    there were and how frequent they are. With one pattern the two are the same.
 
     .. math::
 
@@ -127,12 +125,6 @@ class PatternMixtureMultinomial(Discrete):
         impossible under every pattern.
     pymc.logprob.utils.ParameterValueError
         If symbolic values turn out so when they are evaluated.
-
-    References
-    ----------
-    Diallo, A. O., Diop, A., & Dupuy, J.-F. (2018). Analysis of multinomial counts with joint
-    zero-inflation, with an application to health economics. Journal of Statistical Planning and
-    Inference, 194, 85-105.
 
     Examples
     --------
@@ -356,7 +348,7 @@ class ZeroInflatedMultinomial(Discrete):
     method : {"auto", "enumerate", "quadrature"}
         How the sum over menus is worked out: one by one, with work that doubles with each
         category in doubt, or as one integral, exact to about 1e-10, with work in proportion to
-        their number. "auto" enumerates up to 5 categories. Groups are enumerated.
+        their number. "auto" enumerates up to 6 categories. Groups are enumerated.
     nonempty : bool
         Whether `psi` is meant given that the menu is not empty. If not, one category at least
         must be sure to be on each menu.
@@ -556,38 +548,43 @@ class _GroupedZeroInflatedMultinomial(Discrete):
         menu = pt.gt(_effective(psi, available), 0)
         return MaskedMultinomial.support_point(rv, (), n, logits, menu)
 
-    def logp(value, n, logits, psi, available, group, first, nonempty):
-        codes, start = _constant(group), _constant(first)
-        conditional = bool(_constant(nonempty))
-        n_groups = len(start)
-        places = _in_doubt_somewhere(value, available, codes)
-        if len(places) > GROUP_LIMIT:
-            raise ValueError(
-                f"{len(places)} categories are in doubt, which makes 2 to the power of as many "
-                f"menus for each group; up to {GROUP_LIMIT} are possible. Say in `available` which "
-                "are known, or give no `group`."
-            )
-        psi = _effective(psi, available)
-        of_group = psi[start]
-        positive = _add_by_group(pt.gt(value, 0).astype("int64"), codes, n_groups) > 0
-        in_doubt = pt.invert(positive) & pt.lt(of_group, 1) & pt.gt(of_group, 0)
-        sure = positive | pt.ge(of_group, 1)
-        by_row, log_ratio = _chosen(value, logits, psi, sure[codes])
-        by_row = _on_support(by_row, value, n)
-        log_weight = _menu_weights(of_group, in_doubt, places)
-        log_total = _menu_totals(log_ratio, places)
-        log_mean = log_weight - _add_by_group(n[:, None] * log_total, codes, n_groups)
-        res = pt.logsumexp(log_mean, axis=-1) + _add_by_group(by_row, codes, n_groups)
-        res = res + pt.sum(pt.switch(positive, _log(of_group), 0.0), axis=-1)
-        if conditional:
-            some = pt.any(positive, axis=-1)
-            res = res - pt.switch(some, _log_some(of_group), 0.0)
-        return check_parameters(
-            res,
-            pt.all(pt.ge(n, 0)),
-            *(pt.all(condition) for condition in _psi_is_right(of_group, conditional)),
-            msg=_NEED,
+    def logp(value, *parameters):
+        return grouped_logp(value, *parameters)
+
+
+def grouped_logp(value, n, logits, psi, available, group, first, nonempty):
+    """Log-probability of the counts of each group, with one menu for all its rows."""
+    codes, start = _constant(group), _constant(first)
+    conditional = bool(_constant(nonempty))
+    n_groups = len(start)
+    places = _in_doubt_somewhere(value, available, codes)
+    if len(places) > GROUP_LIMIT:
+        raise ValueError(
+            f"{len(places)} categories are in doubt, which makes 2 to the power of as many "
+            f"menus for each group; up to {GROUP_LIMIT} are possible. Say in `available` which "
+            "are known, or give no `group`."
         )
+    psi = _effective(psi, available)
+    of_group = psi[start]
+    positive = _add_by_group(pt.gt(value, 0).astype("int64"), codes, n_groups) > 0
+    in_doubt = pt.invert(positive) & pt.lt(of_group, 1) & pt.gt(of_group, 0)
+    sure = positive | pt.ge(of_group, 1)
+    by_row, log_ratio = _chosen(value, logits, psi, sure[codes])
+    by_row = _on_support(by_row, value, n)
+    log_weight = _menu_weights(of_group, in_doubt, places)
+    log_total = _menu_totals(log_ratio, places)
+    log_mean = log_weight - _add_by_group(n[:, None] * log_total, codes, n_groups)
+    res = pt.logsumexp(log_mean, axis=-1) + _add_by_group(by_row, codes, n_groups)
+    res = res + pt.sum(pt.switch(positive, _log(of_group), 0.0), axis=-1)
+    if conditional:
+        some = pt.any(positive, axis=-1)
+        res = res - pt.switch(some, _log_some(of_group), 0.0)
+    return check_parameters(
+        res,
+        pt.all(pt.ge(n, 0)),
+        *(pt.all(condition) for condition in _psi_is_right(of_group, conditional)),
+        msg=_NEED,
+    )
 
 
 def _as_parameters(logits, p, psi, available, nonempty):
