@@ -483,6 +483,25 @@ class TestGroups:
             pm.logp(ours, y)
 
 
+@pytest.mark.parametrize("known", [None, [np.nan, 1, 1, 1]])
+def test_observed_counts_may_be_data_that_can_be_exchanged(known):
+    first, second = np.array([[0, 2, 3, 1]]), np.array([[1, 0, 0, 5]])
+    psi = np.array([0.4, 0.9, 0.9, 1])
+    p = np.array([0.1, 0.2, 0.3, 0.4])
+    with pm.Model() as model:
+        table = pm.Data("table", first)
+        ZeroInflatedMultinomial("y", 6, p=p, psi=psi, available=known, observed=table)
+        PatternMixtureMultinomial(
+            "z", 6, p=p, patterns=all_menus(4)[1:], weights=np.full(15, 1 / 15), observed=table
+        )
+    full = psi if known is None else np.where(np.isnan(known), psi, known)
+    for counts in (first, second):
+        with model:
+            pm.set_data({"table": counts})
+        logp = model.compile_logp(vars=[model["y"]], mode=PLAIN)({})
+        assert logp == pytest.approx(by_menus(counts[0], p, full), rel=1e-10)
+
+
 class TestRivals:
     def test_inflation_of_one_category_of_two_is_the_binomials(self):
         """ZeroInflatedBinomial of PyMC, whose psi means the same."""

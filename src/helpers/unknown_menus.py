@@ -6,6 +6,7 @@ from pymc.distributions.dist_math import check_parameters, factln
 from pymc.distributions.distribution import Discrete, SymbolicRandomVariable
 from pymc.distributions.shape_utils import implicit_size_from_params, rv_size_is_none
 from pymc.pytensorf import normalize_rng_param
+from pytensor.graph.basic import Variable
 from pytensor.tensor.random.utils import normalize_size_param
 from pytensor.tensor.variable import TensorConstant
 
@@ -146,11 +147,9 @@ class PatternMixtureMultinomial(Discrete):
 
     def __new__(cls, name, *args, observed=None, **kwargs):
         variable = super().__new__(cls, name, *args, observed=observed, **kwargs)
-        if observed is not None:
-            patterns = _constant(variable.owner.inputs[4])
-            counts = np.ma.filled(np.ma.masked_invalid(np.asarray(observed, float)), 0)
-            if patterns is not None and patterns.ndim == 2:
-                _refuse_impossible(name, counts, patterns.astype(bool))
+        counts, patterns = _observed(observed), _constant(variable.owner.inputs[4])
+        if counts is not None and patterns is not None and patterns.ndim == 2:
+            _refuse_impossible(name, counts, patterns.astype(bool))
         return variable
 
     @classmethod
@@ -401,9 +400,9 @@ class ZeroInflatedMultinomial(Discrete):
                 name, *args, observed=observed, group=group, **kwargs
             )
         variable = super().__new__(cls, name, *args, observed=observed, **kwargs)
-        available = _constant(variable.owner.inputs[5])
-        if observed is not None and available is not None:
-            _refuse_off_menu(name, observed, available)
+        counts, available = _observed(observed), _constant(variable.owner.inputs[5])
+        if counts is not None and available is not None:
+            _refuse_off_menu(name, counts, available)
         return variable
 
     @classmethod
@@ -487,8 +486,9 @@ class _GroupedZeroInflatedMultinomial(Discrete):
     def __new__(cls, name, *args, observed=None, **kwargs):
         variable = super().__new__(cls, name, *args, observed=observed, **kwargs)
         available, group = (_constant(variable.owner.inputs[i]) for i in (5, 6))
-        if observed is not None and available is not None:
-            _refuse_off_menu(name, observed, available, group)
+        counts = _observed(observed)
+        if counts is not None and available is not None:
+            _refuse_off_menu(name, counts, available, group)
         return variable
 
     @classmethod
@@ -619,8 +619,14 @@ def _as_parameters(logits, p, psi, available, nonempty):
     return logits, psi, available
 
 
-def _refuse_off_menu(name, observed, available, group=None):
-    counts = np.ma.filled(np.ma.masked_invalid(np.asarray(observed, float)), 0)
+def _observed(counts):
+    """Observed counts as an array, 0 where missing; None if there are none or they are symbolic."""
+    if counts is None or isinstance(counts, Variable):
+        return None
+    return np.ma.filled(np.ma.masked_invalid(np.asarray(counts, float)), 0)
+
+
+def _refuse_off_menu(name, counts, available, group=None):
     wrong = (counts > 0) & (available == 0)
     if wrong.any():
         rows = np.unique(np.argwhere(wrong)[:, 0]) if wrong.ndim > 1 else [0]
