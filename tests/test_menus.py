@@ -195,6 +195,32 @@ class TestRegression:
         point = {"intercept": logits, "psi_logodds__": np.log(psi / (1 - psi))}
         assert logp(point) == pytest.approx(total, rel=1e-10)
 
+    @pytest.mark.filterwarnings("ignore::UserWarning")
+    def test_psi_by_cluster(self, data):
+        """Each cluster's rows have the density of a table of their own, with its psi."""
+        common = {"availability": "unknown", "inflated": "category 4", "reference": "category 7"}
+        ours = masked_regression(data, effects="pooled", psi_by="cluster", **common)
+        assert ours.named_vars_to_dims["psi"] == ("cluster", "inflated")
+        psi = np.linspace(0.2, 0.8, 4)
+        point = {"intercept": np.linspace(-1, 1, 6)}
+        total = stats.norm.logpdf(point["intercept"], 0, 2).sum()
+        for c, p in enumerate(psi):
+            rows = data.cluster.codes == c
+            part = dataclasses.replace(
+                data,
+                counts=data.counts[rows],
+                available=data.available[rows],
+                cluster=None,
+                date=None,
+                predictors=None,
+                rows=data.rows[rows],
+            )
+            alone = masked_regression(part, effects="pooled", **common)
+            at = point | {"psi_logodds__": np.log([p / (1 - p)])}
+            total += alone.compile_logp(vars=[alone["counts"]])(at)
+        at = point | {"psi_logodds__": np.log(psi / (1 - psi))[:, None]}
+        assert ours.compile_logp(jacobian=False)(at) == pytest.approx(total, rel=1e-10)
+
     def test_defaults_name_what_is_in_doubt(self, data):
         model = masked_regression(data, effects="intercepts", availability="unknown")
         zero = ((data.counts == 0) & data.available).any(axis=0)
@@ -211,6 +237,8 @@ class TestRegression:
             masked_regression(data, **ask, inflated=["category 9"])
         with pytest.raises(ValueError, match="about unknown menus"):
             masked_regression(data, effects="pooled", inflated=["category 1"])
+        with pytest.raises(ValueError, match="nothing to tell a psi of its own from"):
+            masked_regression(data, **ask, menu_of="cluster", psi_by="cluster")
         full, _ = simulate_counts(n_clusters=3, n_dates=2, unavailable=[0] * 7, random_seed=1)
         with pytest.raises(ValueError, match="nothing unknown"):
             masked_regression(full, **ask)

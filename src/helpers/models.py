@@ -146,6 +146,7 @@ def masked_regression(
     availability="known",
     inflated=None,
     menu_of="row",
+    psi_by=None,
     reference=None,
     priors=None,
 ):
@@ -192,6 +193,9 @@ def masked_regression(
         in some row, but for the reference, which must be on every menu.
     menu_of : {"row", "cluster"}
         For unknown menus: whether each row has its own, or all rows of a cluster share one.
+    psi_by : {None, "cluster"}
+        For unknown menus: whether a category is on the menu with the same probability
+        everywhere, or with one of each cluster's own.
     reference : str, optional
         Category whose logit is 0; it need not be on every menu. If not given,
         :func:`~helpers.models.choose_reference` picks one.
@@ -216,7 +220,8 @@ def masked_regression(
           ``slope``. Slopes: ``effects_mean``, ``effects_sd`` (contrast, effect), ``effects_corr``
           and ``effects`` (cluster, contrast, effect), where the dim ``effect`` is "intercept" and
           the predictors;
-        - ``psi`` (inflated), for unknown menus: the probability of being on the menu;
+        - ``psi`` (inflated), for unknown menus: the probability of being on the menu; with
+          `psi_by`, (cluster, inflated);
         - ``logits``, the linear predictor; ``preference``, the latent preferences with everything
           on the menu; ``share``, what is expected under each row's menu as the data have it (where
           menus are unknown, with all on it that may be): all (row, category);
@@ -276,11 +281,18 @@ def masked_regression(
     unknown = availability == "unknown"
     if unknown:
         inflated = _inflated(data, inflated, reference)
-        if menu_of == "cluster" and data.cluster is None:
-            raise ValueError('menu_of="cluster" needs a cluster for each row.')
-    elif inflated is not None or menu_of != "row":
+        _require("psi_by", psi_by, (None, "cluster"))
+        if data.cluster is None and "cluster" in (menu_of, psi_by):
+            raise ValueError("Menus or psi by cluster need a cluster for each row.")
+        if menu_of == psi_by == "cluster":
+            raise ValueError(
+                "With one menu for each cluster there is nothing to tell a psi of its own from: "
+                'leave out `psi_by`, or use menu_of="row".'
+            )
+    elif inflated is not None or menu_of != "row" or psi_by is not None:
         raise ValueError(
-            '`inflated` and `menu_of` are about unknown menus: use availability="unknown".'
+            '`inflated`, `menu_of` and `psi_by` are about unknown menus: give '
+            'availability="unknown".'
         )
     priors = dict(priors or {})
     for name in priors:
@@ -314,7 +326,7 @@ def masked_regression(
     with pm.Model(coords=coords) as model:
         available = pm.Data("available", menus, dims=("row", "category"))
         n = pm.Data("n", data.n, dims="row")
-        if effects != "pooled":
+        if effects != "pooled" or psi_by is not None:
             cluster_index = pm.Data("cluster_index", data.cluster.codes.astype(int), dims="row")
         if n_predictors:
             x_mean, x_sd, design = scaled
@@ -379,8 +391,12 @@ def masked_regression(
         pm.Deterministic("share", share, dims=("row", "category"))
         own = {"observed": data.counts, "dims": ("row", "category")}
         if unknown:
-            psi = pt.ones(len(data.categories))
-            psi = psi[np.flatnonzero(doubt)].set(prior("psi", "inflated"))
+            psi_dims = "inflated" if psi_by is None else (psi_by, "inflated")
+            of_inflated = prior("psi", psi_dims)
+            psi = pt.ones((*of_inflated.shape[:-1], len(data.categories)))
+            psi = psi[..., np.flatnonzero(doubt)].set(of_inflated)
+            if psi_by is not None:
+                psi = psi[cluster_index]
             known = np.where(doubt & data.available, np.nan, data.available)
             group = data.cluster.codes.astype(int) if menu_of == "cluster" else None
             ZeroInflatedMultinomial(
