@@ -291,7 +291,7 @@ def masked_regression(
             )
     elif inflated is not None or menu_of != "row" or psi_by is not None:
         raise ValueError(
-            '`inflated`, `menu_of` and `psi_by` are about unknown menus: give '
+            "`inflated`, `menu_of` and `psi_by` are about unknown menus: give "
             'availability="unknown".'
         )
     priors = dict(priors or {})
