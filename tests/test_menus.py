@@ -130,11 +130,14 @@ class TestPatternMixture:
 
 class TestMistakes:
     def test_are_named(self):
-        data, _ = simulate_counts(n_clusters=3, n_dates=2, random_seed=1)
+        data, _ = simulate_counts(n_clusters=3, n_dates=2, n_range=(5, 9), random_seed=1)
         known = masked_regression(data, effects="pooled")
         with pytest.raises(ValueError, match="no observed variable 'votes'"):
             menu_probabilities(fitted(DRAWS), known, name="votes")
+        unknown = masked_regression(data, effects="pooled", availability="unknown")
         with pytest.raises(ValueError, match="The posterior lacks intercept, slope"):
+            menu_probabilities(fitted(DRAWS), unknown)
+        with pytest.raises(ValueError, match="'counts' has no unknown menus"):
             menu_probabilities(fitted(DRAWS), known)
         with pm.Model() as plain:
             pm.Beta("psi", 1, 1, shape=3)

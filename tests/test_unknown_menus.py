@@ -15,7 +15,7 @@ from pymc.logprob.utils import ParameterValueError
 from pymc.testing import assert_support_point_is_expected
 from pytensor.compile.mode import Mode
 from scipy import stats
-from scipy.special import expit, gammaln, logsumexp
+from scipy.special import expit, logsumexp
 
 from helpers import PatternMixtureMultinomial, ZeroInflatedMultinomial
 from helpers.quadrature import log_mean_over_menus
@@ -515,4 +515,3 @@ class TestRivals:
         ours = ZeroInflatedMultinomial.dist(8, p=[0.1, 0.2, 0.3, 0.4], psi=np.ones(4))
         expected = stats.multinomial.logpmf(y, 8, [0.1, 0.2, 0.3, 0.4])
         assert density(ours, y) == pytest.approx(expected, rel=1e-12)
-        assert expected < gammaln(9)

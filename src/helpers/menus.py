@@ -3,9 +3,8 @@
 import numpy as np
 import pytensor.tensor as pt
 import xarray as xr
-from pymc.pytensorf import compile as compile_pymc
-from pytensor.compile.mode import Mode
 
+from helpers.draws import value_by_draw
 from helpers.unknown_menus import (
     GroupedZeroInflatedMultinomialRV,
     PatternMixtureMultinomial,
@@ -82,26 +81,10 @@ def menu_probabilities(idata, model, *, name="counts", draws=400):
         raise ValueError(f"The model has no observed variable {name!r}: give its name in `name`.")
     rv = model[name]
     posterior = idata["posterior"]
-    free = model.free_RVs
-    missing = [v.name for v in free if v.name not in posterior.data_vars]
-    if missing:
-        raise ValueError(
-            f"The posterior lacks {', '.join(missing)}: store all free variables when sampling."
-        )
-    # In plain numpy: compiling to machine code takes longer than a few hundred draws do.
-    plain = Mode(linker="py", optimizer="fast_compile")
-    by_draw = compile_pymc(
-        free, _by_draw(rv, model.rvs_to_values[rv]), mode=plain, on_unused_input="ignore"
-    )
-    columns = []
-    for v in free:
-        dims = model.named_vars_to_dims.get(v.name)
-        if dims is None:
-            dims = [d for d in posterior[v.name].dims if d not in ("chain", "draw")]
-        stacked = posterior[v.name].transpose("chain", "draw", *dims).to_numpy()
-        columns.append(stacked.reshape(-1, *stacked.shape[2:]))
-    every = np.unique(np.linspace(0, len(columns[0]) - 1, draws).astype(int))
-    mean = np.mean([by_draw(*(x[i] for x in columns)) for i in every], axis=0)
+    total = posterior.sizes["chain"] * posterior.sizes["draw"]
+    every = np.unique(np.linspace(0, total - 1, draws).astype(int))
+    expression = _by_draw(rv, model.rvs_to_values[rv])
+    mean = np.mean(list(value_by_draw(posterior, model, expression, every)), axis=0)
     dims = model.named_vars_to_dims.get(name)
     if dims is None:
         return xr.DataArray(mean, dims=("row", "category"), name="available")

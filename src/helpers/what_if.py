@@ -6,9 +6,9 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 import xarray as xr
-from pymc.pytensorf import compile as compile_pymc
-from pytensor.compile.mode import Mode
 from scipy.special import softmax
+
+from helpers.draws import value_by_draw
 
 __all__ = ["what_if"]
 
@@ -148,26 +148,11 @@ def _shares(logits, menu):
 
 def _logits(posterior, model, position):
     """Linear predictor of the chosen rows, by draw; shape (chain, draw, row, category)."""
-    free = model.free_RVs
-    missing = [v.name for v in free if v.name not in posterior.data_vars]
-    if missing:
-        raise ValueError(
-            f"The posterior lacks {', '.join(missing)}: store all free variables when sampling."
-        )
-    # In plain numpy: compiling to machine code takes longer than all the draws do.
-    plain = Mode(linker="py", optimizer="fast_compile")
-    function = compile_pymc(free, model["logits"][position], mode=plain, on_unused_input="ignore")
-    draws = []
-    for v in free:
-        # In the model's order of dims, whatever order the draws are stored in.
-        dims = model.named_vars_to_dims.get(v.name)
-        if dims is None:
-            dims = [d for d in posterior[v.name].dims if d not in ("chain", "draw")]
-        draws.append(posterior[v.name].transpose("chain", "draw", *dims).to_numpy())
-    n_chains, n_draws = draws[0].shape[:2]
-    out = np.empty((n_chains, n_draws, len(position), model.dim_lengths["category"].eval()))
-    for c, d in np.ndindex(n_chains, n_draws):
-        out[c, d] = function(*(x[c, d] for x in draws))
+    sizes = posterior.sizes["chain"], posterior.sizes["draw"]
+    out = np.empty((*sizes, len(position), model.dim_lengths["category"].eval()))
+    by_draw = value_by_draw(posterior, model, model["logits"][position])
+    for at, value in zip(np.ndindex(sizes), by_draw, strict=True):
+        out[at] = value
     return out
 
 

@@ -1,0 +1,66 @@
+"""What an expression of a model is worth, draw by draw."""
+
+from pymc.pytensorf import compile as compile_pymc
+from pytensor.compile.mode import Mode
+
+__all__ = ["value_by_draw"]
+
+
+def value_by_draw(posterior, model, expression, draws=None):
+    """
+    Evaluate an expression of a model's variables for draws from its posterior.
+
+    Unlike :func:`pymc.compute_deterministics`, it takes any expression, and does not compile to
+    machine code, which for a small model takes longer than all the draws do.
+
+    Parameters
+    ----------
+    posterior : xarray.Dataset or xarray.DataTree
+        Draws of all free variables of the model.
+    model : pymc.Model
+        The model.
+    expression : TensorVariable
+        What to evaluate.
+    draws : iterable of int, optional
+        Which draws, counted through the chains one after another; all if not given.
+
+    Yields
+    ------
+    numpy.ndarray
+        The value in one draw.
+
+    Raises
+    ------
+    ValueError
+        If the posterior lacks a free variable.
+
+    Examples
+    --------
+    >>> import arviz as az
+    >>> import numpy as np
+    >>> import pymc as pm
+    >>> from helpers.draws import value_by_draw
+    >>> with pm.Model() as model:
+    ...     x = pm.Normal("x")
+    >>> idata = az.from_dict({"posterior": {"x": np.array([[1.0, 2.0, 3.0]])}})
+    >>> [float(value) for value in value_by_draw(idata["posterior"], model, 2 * x, [0, 2])]
+    [2.0, 6.0]
+    """
+    free = model.free_RVs
+    missing = [v.name for v in free if v.name not in posterior.data_vars]
+    if missing:
+        raise ValueError(
+            f"The posterior lacks {', '.join(missing)}: store all free variables when sampling."
+        )
+    plain = Mode(linker="py", optimizer="fast_compile")
+    function = compile_pymc(free, expression, mode=plain, on_unused_input="ignore")
+    columns = []
+    for v in free:
+        # In the model's order of dims, whatever order the draws are stored in.
+        dims = model.named_vars_to_dims.get(v.name)
+        if dims is None:
+            dims = [d for d in posterior[v.name].dims if d not in ("chain", "draw")]
+        stacked = posterior[v.name].transpose("chain", "draw", *dims).to_numpy()
+        columns.append(stacked.reshape(-1, *stacked.shape[2:]))
+    for i in range(len(columns[0])) if draws is None else draws:
+        yield function(*(column[i] for column in columns))
