@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pymc.logprob.utils import ParameterValueError
-from pymc.testing import assert_support_point_is_expected
+from pymc.testing import BaseTestDistributionRandom, assert_support_point_is_expected
 from pytensor.compile.mode import Mode
 from scipy import stats
 from scipy.special import expit, logsumexp
@@ -515,3 +515,35 @@ class TestRivals:
         ours = ZeroInflatedMultinomial.dist(8, p=[0.1, 0.2, 0.3, 0.4], psi=np.ones(4))
         expected = stats.multinomial.logpmf(y, 8, [0.1, 0.2, 0.3, 0.4])
         assert density(ours, y) == pytest.approx(expected, rel=1e-12)
+
+
+class TestPatternMixtureRandom(BaseTestDistributionRandom):
+    """The shapes PyMC's own tests ask for."""
+
+    pymc_dist = PatternMixtureMultinomial
+    pymc_dist_params = {
+        "n": 9,
+        "logits": [0.3, -1.0, 2.0],
+        "patterns": [[True, True, True], [True, False, True]],
+        "weights": [0.6, 0.4],
+    }
+    expected_rv_op_params = pymc_dist_params
+    sizes_to_check = [None, 1, (4,), (2, 3)]
+    sizes_expected = [(3,), (1, 3), (4, 3), (2, 3, 3)]
+    checks_to_run = ["check_pymc_params_match_rv_op", "check_rv_size"]
+
+
+class TestZeroInflatedRandom(BaseTestDistributionRandom):
+    """The shapes PyMC's own tests ask for."""
+
+    pymc_dist = ZeroInflatedMultinomial
+    pymc_dist_params = {
+        "n": 9,
+        "logits": [0.3, -1.0, 2.0],
+        "psi": [0.5, 1.0, 0.3],
+        "available": [np.nan, 1.0, np.nan],
+    }
+    expected_rv_op_params = pymc_dist_params | {"method": 0, "nonempty": False}
+    sizes_to_check = [None, 1, (4,), (2, 3)]
+    sizes_expected = [(3,), (1, 3), (4, 3), (2, 3, 3)]
+    checks_to_run = ["check_pymc_params_match_rv_op", "check_rv_size"]

@@ -6,6 +6,7 @@ from helpers.distributions import MaskedMultinomial
 from helpers.effects import correlated_effects
 from helpers.menus import menu_probabilities
 from helpers.models import masked_regression
+from helpers.overdispersed import MaskedDirichletMultinomial
 from helpers.profiling import profile_model
 from helpers.simulate import simulate_counts
 from helpers.unknown_menus import PatternMixtureMultinomial, ZeroInflatedMultinomial
@@ -13,6 +14,7 @@ from helpers.what_if import what_if
 
 __all__ = [
     "CategoryCounts",
+    "MaskedDirichletMultinomial",
     "MaskedMultinomial",
     "PatternMixtureMultinomial",
     "ZeroInflatedMultinomial",

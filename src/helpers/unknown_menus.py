@@ -216,12 +216,12 @@ def _refuse_impossible(name, counts, patterns):
         )
 
 
-def _effective(psi, available):
+def effective_psi(psi, available):
     """Probabilities of being on the menu, with what is known put in."""
     return pt.switch(pt.isnan(available), psi, available)
 
 
-def _draw_menus(psi, nonempty, size, rng):
+def draw_menus(psi, nonempty, size, rng):
     """Draw which categories are on the menu, perhaps given that one of them is."""
     shape = pt.concatenate([size, [psi.shape[-1]]])
     rng, u = pt.random.uniform(size=shape, rng=rng, return_next_rng=True)
@@ -246,7 +246,7 @@ _NEED = (
 )
 
 
-def _psi_is_right(psi, nonempty):
+def psi_is_right(psi, nonempty):
     some = pt.any(pt.gt(psi, 0) if nonempty else pt.ge(psi, 1), axis=-1)
     return pt.all(pt.ge(psi, 0) & pt.le(psi, 1), axis=-1), some
 
@@ -265,11 +265,11 @@ class ZeroInflatedMultinomialRV(SymbolicRandomVariable):
         if rv_size_is_none(size):
             size = implicit_size_from_params(*parameters, ndims_params=cls.ndims_params)
         conditional = bool(_constant(nonempty))
-        full = _effective(psi, available)
+        full = effective_psi(psi, available)
         full = check_parameters(
-            full, *_psi_is_right(full, conditional), msg=_NEED, can_be_replaced_by_ninf=False
+            full, *psi_is_right(full, conditional), msg=_NEED, can_be_replaced_by_ninf=False
         )
-        next_rng, menu = _draw_menus(full, conditional, size, rng)
+        next_rng, menu = draw_menus(full, conditional, size, rng)
         draws = MaskedMultinomialRV.rv_op(n, logits, menu, size=size, rng=next_rng)
         inputs = [rng, size, *parameters]
         return cls(inputs=inputs, outputs=list(draws.owner.outputs))(*inputs)
@@ -289,12 +289,12 @@ class GroupedZeroInflatedMultinomialRV(SymbolicRandomVariable):
         if rv_size_is_none(size):
             size = implicit_size_from_params(*parameters, ndims_params=cls.ndims_params)
         conditional = bool(_constant(nonempty))
-        full = _effective(psi, available)[..., first, :]
+        full = effective_psi(psi, available)[..., first, :]
         full = check_parameters(
-            full, *_psi_is_right(full, conditional), msg=_NEED, can_be_replaced_by_ninf=False
+            full, *psi_is_right(full, conditional), msg=_NEED, can_be_replaced_by_ninf=False
         )
         groups = pt.concatenate([size, full.shape[-2:-1]])
-        next_rng, menu = _draw_menus(full, conditional, groups, rng)
+        next_rng, menu = draw_menus(full, conditional, groups, rng)
         rows = pt.concatenate([size, n.shape[-1:]])
         menu = menu[..., group, :]
         draws = MaskedMultinomialRV.rv_op(n, logits, menu, size=rows, rng=next_rng)
@@ -433,14 +433,14 @@ class ZeroInflatedMultinomial(Discrete):
             )
         if method not in METHODS:
             raise ValueError(f"`method` must be one of {', '.join(METHODS)}, not {method!r}.")
-        logits, psi, available = _as_parameters(logits, p, psi, available, nonempty)
+        logits, psi, available = as_menu_parameters(logits, p, psi, available, nonempty)
         method = np.int64(METHODS.index(method))
         return super().dist(
             [as_total(n), logits, psi, available, method, np.bool_(nonempty)], **kwargs
         )
 
     def support_point(rv, size, n, logits, psi, available, method, nonempty):
-        menu = pt.gt(_effective(psi, available), 0)
+        menu = pt.gt(effective_psi(psi, available), 0)
         return MaskedMultinomial.support_point(rv, size, n, logits, menu)
 
     def logp(value, n, logits, psi, available, method, nonempty):
@@ -456,8 +456,8 @@ class ZeroInflatedMultinomial(Discrete):
         -------
         TensorVariable
         """
-        places = _in_doubt_somewhere(value, available)
-        psi = _effective(psi, available)
+        places = in_doubt_somewhere(value, available)
+        psi = effective_psi(psi, available)
         psi, logits, value = pt.broadcast_arrays(psi, logits, value)
         conditional = bool(_constant(nonempty))
         positive = pt.gt(value, 0)
@@ -468,8 +468,8 @@ class ZeroInflatedMultinomial(Discrete):
         if choice == "auto":
             choice = "enumerate" if len(places) <= ENUMERATE_UP_TO else "quadrature"
         if choice == "enumerate" or not len(places):
-            log_weight = _menu_weights(psi, in_doubt, places)
-            log_total = _menu_totals(log_ratio, places)
+            log_weight = menu_weights(psi, in_doubt, places)
+            log_total = menu_totals(log_ratio, places)
             res = res + pt.logsumexp(log_weight - n[..., None] * log_total, axis=-1)
         else:
             parts = _columns_in_doubt(value, places, log_ratio, psi, in_doubt)
@@ -517,7 +517,7 @@ class _GroupedZeroInflatedMultinomial(Discrete):
                 f"categorical; it has {group.ndim} axes of {group.dtype}."
             )
         _, first, codes = np.unique(group, return_index=True, return_inverse=True)
-        logits, psi, available = _as_parameters(logits, p, psi, available, nonempty)
+        logits, psi, available = as_menu_parameters(logits, p, psi, available, nonempty)
         values = _constant(psi)
         if values is not None and values.ndim > 1:
             differs = (values != values[first][codes]).any(axis=-1)
@@ -545,7 +545,7 @@ class _GroupedZeroInflatedMultinomial(Discrete):
         )
 
     def support_point(rv, size, n, logits, psi, available, group, first, nonempty):
-        menu = pt.gt(_effective(psi, available), 0)
+        menu = pt.gt(effective_psi(psi, available), 0)
         return MaskedMultinomial.support_point(rv, (), n, logits, menu)
 
     def logp(value, *parameters):
@@ -557,22 +557,22 @@ def grouped_logp(value, n, logits, psi, available, group, first, nonempty):
     codes, start = _constant(group), _constant(first)
     conditional = bool(_constant(nonempty))
     n_groups = len(start)
-    places = _in_doubt_somewhere(value, available, codes)
+    places = in_doubt_somewhere(value, available, codes)
     if len(places) > GROUP_LIMIT:
         raise ValueError(
             f"{len(places)} categories are in doubt, which makes 2 to the power of as many "
             f"menus for each group; up to {GROUP_LIMIT} are possible. Say in `available` which "
             "are known, or give no `group`."
         )
-    psi = _effective(psi, available)
+    psi = effective_psi(psi, available)
     of_group = psi[start]
     positive = _add_by_group(pt.gt(value, 0).astype("int64"), codes, n_groups) > 0
     in_doubt = pt.invert(positive) & pt.lt(of_group, 1) & pt.gt(of_group, 0)
     sure = positive | pt.ge(of_group, 1)
     by_row, log_ratio = _chosen(value, logits, psi, sure[codes])
     by_row = _on_support(by_row, value, n)
-    log_weight = _menu_weights(of_group, in_doubt, places)
-    log_total = _menu_totals(log_ratio, places)
+    log_weight = menu_weights(of_group, in_doubt, places)
+    log_total = menu_totals(log_ratio, places)
     log_mean = log_weight - _add_by_group(n[:, None] * log_total, codes, n_groups)
     res = pt.logsumexp(log_mean, axis=-1) + _add_by_group(by_row, codes, n_groups)
     res = res + pt.sum(pt.switch(positive, _log(of_group), 0.0), axis=-1)
@@ -582,12 +582,12 @@ def grouped_logp(value, n, logits, psi, available, group, first, nonempty):
     return check_parameters(
         res,
         pt.all(pt.ge(n, 0)),
-        *(pt.all(condition) for condition in _psi_is_right(of_group, conditional)),
+        *(pt.all(condition) for condition in psi_is_right(of_group, conditional)),
         msg=_NEED,
     )
 
 
-def _as_parameters(logits, p, psi, available, nonempty):
+def as_menu_parameters(logits, p, psi, available, nonempty):
     """Coerce, and refuse constants that are out of range."""
     logits = as_logits(logits, p)
     psi = _as_float(psi)
@@ -656,7 +656,7 @@ def _add_by_group(values, codes, n_groups):
     return pt.zeros((n_groups, *values.shape[1:]), dtype=values.dtype)[codes].inc(values)
 
 
-def _in_doubt_somewhere(value, available, codes=None):
+def in_doubt_somewhere(value, available, codes=None):
     """Categories that are in doubt in some row, as far as constants tell."""
     known = _constant(available)
     counts = _constant(value)
@@ -698,7 +698,7 @@ def _chosen(value, logits, psi, sure):
     return res + _coefficient(value), log_p
 
 
-def _menu_weights(psi, in_doubt, places):
+def menu_weights(psi, in_doubt, places):
     """Log-probabilities of all menus of the categories in doubt, on a new last axis."""
     weight = pt.zeros_like(psi[..., :1])
     for k in places:
@@ -710,7 +710,7 @@ def _menu_weights(psi, in_doubt, places):
     return weight
 
 
-def _menu_totals(log_ratio, places):
+def menu_totals(log_ratio, places):
     """Log of 1 plus the weights on the menu, for the same menus in the same order."""
     total = pt.zeros_like(log_ratio[..., :1])
     for k in places:
@@ -729,5 +729,5 @@ def _checked(res, value, n, psi, conditional):
         res = res - _log_some(psi)
     res = pt.switch(pt.eq(pt.sum(value, axis=-1), 0) & pt.eq(n, 0), 0.0, res)
     return check_parameters(
-        _on_support(res, value, n), pt.ge(n, 0), *_psi_is_right(psi, conditional), msg=_NEED
+        _on_support(res, value, n), pt.ge(n, 0), *psi_is_right(psi, conditional), msg=_NEED
     )
