@@ -3,12 +3,15 @@
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import pymc as pm
 import pytensor.tensor as pt
 
 from helpers.distributions import MaskedMultinomial
+from helpers.drift import date_gaps, random_walk
 from helpers.effects import CENTRINGS, COVARIANCES, cluster_intercepts, correlated_effects
-from helpers.pilot import expand_likelihood
+from helpers.overdispersed import MaskedDirichletMultinomial
+from helpers.pilot import expand_likelihood, expand_with_dates
 from helpers.unknown_menus import ZeroInflatedMultinomial
 
 __all__ = [
@@ -28,6 +31,9 @@ DEFAULT_PRIORS = {
     "slope": partial(pm.Normal, mu=0, sigma=1),
     "effects_sd": partial(pm.Exponential, lam=1),
     "psi": partial(pm.Beta, alpha=1, beta=1),
+    # Nine in ten between 4 and 2,700: two choices of a row correlated by 0.2 to 0.0004.
+    "concentration": partial(pm.LogNormal, mu=np.log(100), sigma=2),
+    "drift_sd": partial(pm.Exponential, lam=1),
 }
 
 
@@ -143,6 +149,7 @@ def masked_regression(
     covariance="category",
     centring="auto",
     likelihood="multinomial",
+    drift=None,
     availability="known",
     inflated=None,
     menu_of="row",
@@ -160,10 +167,11 @@ def masked_regression(
     .. math::
 
        y_i \sim \operatorname{MaskedMultinomial}(n_i, \eta_i, a_i), \qquad
-       \eta_{ik} = \alpha_{c(i)k} + \sum_p \tilde x_{ip} \beta_{c(i)kp}, \qquad
+       \eta_{ik} = \alpha_{c(i)k} + \sum_p \tilde x_{ip} \beta_{c(i)kp} + w_{d(i)k}, \qquad
        (\alpha_{ck}, \beta_{ck}) \sim N(\mu_k, \Sigma_k),
 
-    with standardised predictors :math:`\tilde x`, and :math:`\eta = 0` for the reference category.
+    with standardised predictors :math:`\tilde x`, perhaps a drift w over dates, and
+    :math:`\eta = 0` for the reference category.
 
     Parameters
     ----------
@@ -181,8 +189,12 @@ def masked_regression(
         Parametrisation of the varying effects. It changes how fast the model samples, not what
         it says. "auto" conditions on a pilot fit to the data, which suits clusters with many
         counts and with few.
-    likelihood : {"multinomial"}
-        Distribution of the counts given the shares.
+    likelihood : {"multinomial", "dirichlet-multinomial"}
+        Distribution of the counts given the shares. The second lets rows scatter about them, see
+        :class:`~helpers.MaskedDirichletMultinomial`.
+    drift : {None, "walk"}
+        Whether preferences drift over dates: a random walk of each category's logit, the same in
+        all clusters, see :func:`~helpers.drift.random_walk`.
     availability : {"known", "unknown", "ignored"}
         Whether the menus are used. "unknown": a zero of the categories `inflated` may mean that
         they were not on the menu, see :class:`~helpers.ZeroInflatedMultinomial`; cells that are
@@ -201,9 +213,9 @@ def masked_regression(
         :func:`~helpers.models.choose_reference` picks one.
     priors : mapping of str to callable, optional
         Priors to use in place of the defaults, by parameter: ``intercept`` (pooled),
-        ``intercept_mean``, ``intercept_sd``, ``slope``, ``effects_mean``, ``effects_sd``, ``psi``.
-        Each is called as ``prior(name, dims=dims)`` inside the model, as in
-        ``{"slope": functools.partial(pm.Normal, mu=0, sigma=0.5)}``.
+        ``intercept_mean``, ``intercept_sd``, ``slope``, ``effects_mean``, ``effects_sd``, ``psi``,
+        ``concentration``, ``drift_sd``. Each is called as ``prior(name, dims=dims)`` inside the
+        model, as in ``{"slope": functools.partial(pm.Normal, mu=0, sigma=0.5)}``.
 
     Returns
     -------
@@ -222,6 +234,11 @@ def masked_regression(
           the predictors;
         - ``psi`` (inflated), for unknown menus: the probability of being on the menu; with
           `psi_by`, (cluster, inflated);
+        - ``concentration``, for the Dirichlet-multinomial;
+        - ``drift`` (date, contrast), with mean zero over the dates at which the category was on
+          some menu, and ``drift_sd`` (contrast), the
+          standard deviation of its steps over the mean gap between dates. The data of the model
+          has ``date_index`` (row) then;
         - ``logits``, the linear predictor; ``preference``, the latent preferences with everything
           on the menu; ``share``, what is expected under each row's menu as the data have it (where
           menus are unknown, with all on it that may be): all (row, category);
@@ -236,10 +253,10 @@ def masked_regression(
 
     Notes
     -----
-    For new rows, exchange ``available``, ``n``, ``cluster_index`` and ``predictors`` with
+    For other menus, and for new rows, there is :func:`~helpers.what_if`. By hand, exchange
+    ``available``, ``n``, ``cluster_index``, ``date_index`` and ``predictors`` with
     :func:`pymc.set_data`, the coordinate ``row`` with them, and draw with
-    ``pm.sample_posterior_predictive(..., predictions=True)``. For other menus of the same rows
-    :func:`~helpers.what_if` is shorter.
+    ``pm.sample_posterior_predictive(..., predictions=True)``.
 
     Data and dims can be exchanged, which the compiled model pays for at every step: sample with
     ``pm.sample(..., compile_kwargs={"freeze_model": True})``, which takes them as constants while
@@ -264,9 +281,18 @@ def masked_regression(
     _require("effects", effects, ("slopes", "intercepts", "pooled"))
     _require("covariance", covariance, COVARIANCES)
     _require("centring", centring, CENTRINGS)
-    _require("likelihood", likelihood, ("multinomial",))
+    _require("likelihood", likelihood, ("multinomial", "dirichlet-multinomial"))
+    _require("drift", drift, (None, "walk"))
     _require("availability", availability, ("known", "unknown", "ignored"))
     _require("menu_of", menu_of, ("row", "cluster"))
+    overdispersed = likelihood == "dirichlet-multinomial"
+    if overdispersed and availability == "unknown":
+        raise ValueError(
+            "Unknown menus and scatter are rival explanations of the same zeros, and only the "
+            'multinomial sums menus out here: use availability="known" or '
+            'likelihood="multinomial". Chapter 7 shows a model with both.'
+        )
+    dates = _distinct_dates(data) if drift is not None else None
     n_predictors = data.predictors.shape[1]
     if effects == "slopes" and not n_predictors:
         effects = "intercepts"
@@ -301,7 +327,7 @@ def masked_regression(
     def prior(name, dims):
         return priors.get(name, DEFAULT_PRIORS[name])(name, dims=dims)
 
-    _used(priors, effects, n_predictors, covariance, unknown)
+    _used(priors, effects, n_predictors, covariance, unknown, overdispersed, drift)
     place = data.categories.index(reference)
     contrasts = [c for c in data.categories if c != reference]
     coords = data.coords | {"contrast": contrasts}
@@ -322,12 +348,19 @@ def masked_regression(
                 'effects="intercepts", which gives it a common slope.'
             )
         coords["effect"] = ["intercept", *data.predictors.columns]
+    if drift is not None:
+        date_codes = dates.get_indexer(data.date)
+        on_some_menu = np.zeros((len(dates), len(data.categories)), dtype=bool)
+        np.logical_or.at(on_some_menu, date_codes, menus)
+        coords["date"] = dates.to_numpy()
 
     with pm.Model(coords=coords) as model:
         available = pm.Data("available", menus, dims=("row", "category"))
         n = pm.Data("n", data.n, dims="row")
         if effects != "pooled" or psi_by is not None:
             cluster_index = pm.Data("cluster_index", data.cluster.codes.astype(int), dims="row")
+        if drift is not None:
+            date_index = pm.Data("date_index", date_codes, dims="row")
         if n_predictors:
             x_mean, x_sd, design = scaled
             x = pm.Data("predictors", data.predictors.to_numpy(), dims=("row", "predictor"))
@@ -335,19 +368,25 @@ def masked_regression(
             x_sd = pm.Data("predictor_sd", x_sd, dims="predictor")
             x = (x - x_mean) / x_sd
 
-        information = None
-        if effects != "pooled" and centring in ("auto", "conditioned"):
-            ones = np.ones((len(data), 1))
+        information = by_date = None
+        if centring in ("auto", "conditioned") and (effects != "pooled" or drift is not None):
+            ones, pooled = np.ones((len(data), 1)), effects == "pooled"
             slopes = effects == "slopes"
-            information = expand_likelihood(
+            pilot = (
                 data.counts,
                 pilot_menus,
-                data.cluster.codes,
-                len(data.cluster.categories),
+                np.zeros(len(data), dtype=int) if pooled else data.cluster.codes,
+                1 if pooled else len(data.cluster.categories),
                 place,
                 np.hstack([ones, design]) if slopes else ones,
                 design if n_predictors and not slopes else None,
             )
+            if drift is None:
+                information = expand_likelihood(*pilot, overdispersed=overdispersed)
+            else:
+                information, by_date = expand_with_dates(
+                    *pilot, date=date_codes, n_dates=len(dates), overdispersed=overdispersed
+                )
 
         if effects == "pooled":
             by_row = _with_reference(prior("intercept", "contrast"), place)
@@ -384,6 +423,17 @@ def masked_regression(
         if n_predictors and effects != "slopes":
             slope = prior("slope", ("predictor", "contrast"))
             by_row = by_row + x @ _with_reference(slope, place)
+        if drift is not None:
+            walk = random_walk(
+                "drift",
+                prior("drift_sd", "contrast"),
+                date_gaps(dates),
+                dims=("date", "contrast"),
+                weights=np.delete(on_some_menu, place, axis=1),
+                centring=centring,
+                information=by_date,
+            )
+            by_row = by_row + _with_reference(walk, place)[date_index]
         logits = pm.Deterministic("logits", by_row, dims=("row", "category"))
         preference = pt.special.softmax(logits, axis=-1)
         share = pt.special.softmax(pt.switch(available, logits, -np.inf), axis=-1)
@@ -402,9 +452,31 @@ def masked_regression(
             ZeroInflatedMultinomial(
                 "counts", data.n, logits, psi=psi, available=known, group=group, **own
             )
+        elif overdispersed:
+            concentration = prior("concentration", None)
+            MaskedDirichletMultinomial(
+                "counts", n, logits, concentration=concentration, available=available, **own
+            )
         else:
             MaskedMultinomial("counts", n=n, logits=logits, available=available, **own)
     return model
+
+
+def _distinct_dates(data):
+    """Dates in order; there must be two at least."""
+    if data.date is None:
+        raise ValueError(
+            "A drift needs the date of each row: give `date` when reading the counts, or leave "
+            "out `drift`."
+        )
+    dates = data.date.unique()
+    if isinstance(dates, pd.DatetimeIndex) or pd.api.types.is_numeric_dtype(dates):
+        dates = dates.sort_values()  # labels keep the order in which they appear
+    if len(dates) < 2:
+        raise ValueError(
+            f"All rows are of one date, {dates[0]}: there is no drift to see. Leave out `drift`."
+        )
+    return dates
 
 
 def _inflated(data, inflated, reference):
@@ -462,7 +534,7 @@ def _standardise(predictors):
     return mean, sd, x
 
 
-def _used(priors, effects, n_predictors, covariance, unknown):
+def _used(priors, effects, n_predictors, covariance, unknown, overdispersed, drift):
     """Refuse priors of parameters that this model does not have."""
     used = {
         "pooled": ["intercept"],
@@ -473,6 +545,10 @@ def _used(priors, effects, n_predictors, covariance, unknown):
         used.append("slope")
     if unknown:
         used.append("psi")
+    if overdispersed:
+        used.append("concentration")
+    if drift is not None:
+        used.append("drift_sd")
     if covariance == "kronecker" and effects == "slopes":
         # Standard deviations are products there, with priors of their own.
         used.remove("effects_sd")

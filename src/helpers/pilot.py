@@ -1,9 +1,12 @@
 """What the counts say about each cluster's effects, before any sampling: a quadratic expansion."""
 
+import copy
+
 import numpy as np
+from scipy.optimize import brentq
 from scipy.special import softmax
 
-__all__ = ["expand_likelihood"]
+__all__ = ["expand_likelihood", "expand_with_dates"]
 
 # A pilot only has to be near: it stops when no logit moves by more than this.
 TOLERANCE = 1e-6
@@ -20,6 +23,7 @@ def expand_likelihood(
     varying,
     common=None,
     *,
+    overdispersed=False,
     rounds=4,
     steps=50,
 ):
@@ -48,6 +52,10 @@ def expand_likelihood(
         standardised predictors for slopes.
     common : numpy.ndarray, shape (R, Q), optional
         Standardised predictors whose slopes are the same in all clusters.
+    overdispersed : bool
+        Whether rows scatter more than a multinomial allows. Then a concentration is estimated from
+        the residuals along the way, and each row counts for as many choices as a row of a
+        Dirichlet-multinomial is worth, :math:`n (1 + \varphi) / (n + \varphi)`.
     rounds : int
         Times the penalties are estimated anew (rounds >= 1).
     steps : int
@@ -83,6 +91,92 @@ def expand_likelihood(
     >>> information.round(1)
     array([[[[7.5]]]])
     """
+    return _expand(
+        counts,
+        available,
+        cluster,
+        n_clusters,
+        reference,
+        varying,
+        common,
+        None,
+        0,
+        overdispersed,
+        rounds,
+        steps,
+    )[0]
+
+
+def expand_with_dates(
+    counts,
+    available,
+    cluster,
+    n_clusters,
+    reference,
+    varying,
+    common=None,
+    *,
+    date,
+    n_dates,
+    overdispersed=False,
+    rounds=6,
+    steps=50,
+):
+    r"""
+    Expand the log-likelihood in effects of clusters and in effects of dates.
+
+    Unlike :func:`expand_likelihood`, it allows for a shift of the logits at each date, the same in
+    all clusters. Clusters and dates are fitted in turn.
+
+    Parameters
+    ----------
+    counts, available, cluster, n_clusters, reference, varying, common, overdispersed, steps
+        As in :func:`expand_likelihood`.
+    date : numpy.ndarray of int, shape (R,)
+        Date of each row.
+    n_dates : int
+        Number of dates D; some may have no rows.
+    rounds : int
+        Times clusters and dates are fitted in turn (rounds >= 1).
+
+    Returns
+    -------
+    by_cluster : tuple of numpy.ndarray
+        What :func:`expand_likelihood` returns.
+    by_date : tuple of numpy.ndarray
+        h and b of the shifts, each of shape (D, K - 1): the log-likelihood is about
+        :math:`b w - \tfrac12 h w^2`. The estimates have mean zero over dates.
+    """
+    return _expand(
+        counts,
+        available,
+        cluster,
+        n_clusters,
+        reference,
+        varying,
+        common,
+        date,
+        n_dates,
+        overdispersed,
+        rounds,
+        steps,
+    )
+
+
+def _expand(
+    counts,
+    available,
+    cluster,
+    n_clusters,
+    reference,
+    varying,
+    common,
+    date,
+    n_dates,
+    overdispersed,
+    rounds,
+    steps,
+):
     order = np.argsort(cluster, kind="stable")
     rows = _Rows(counts[order], np.asarray(available, bool)[order], reference)
     varying = np.asarray(varying, float)[order]
@@ -98,17 +192,25 @@ def expand_likelihood(
     centre = pooled[:, :n_varying]
     variance = np.ones_like(centre)
     theta = np.repeat(centre, n_clusters, axis=0)
+    shift = None if date is None else _Shift(np.asarray(date)[order], n_dates, n_free)
     for _ in range(rounds):
+        fixed = offset if shift is None else offset + shift.by_row()
         theta, hessian = _newton(
-            rows, varying, cluster, n_clusters, theta, centre, 1 / variance, steps, offset
+            rows, varying, cluster, n_clusters, theta, centre, 1 / variance, steps, fixed
         )
         spread = np.diagonal(np.linalg.inv(hessian), axis1=1, axis2=2).reshape(theta.shape)
         penalty = 1 / variance
         centre = theta.mean(axis=0, keepdims=True)
         variance = ((theta - centre) ** 2 + spread).mean(axis=0, keepdims=True)
         variance = np.clip(variance, 1e-4, 4.0)
+        by_cluster = np.einsum("rd,rdk->rk", varying, theta[cluster]) + offset
+        if shift is not None:
+            shift.fit(rows, by_cluster, steps)
+        if overdispersed:
+            rows.temper(by_cluster if shift is None else by_cluster + shift.by_row(), theta.size)
 
-    share = rows.shares(np.einsum("rd,rdk->rk", varying, theta[cluster]) + offset)
+    logits = by_cluster if shift is None else by_cluster + shift.by_row()
+    share = rows.shares(logits)
     weight = rows.n * share * (1 - share)
     information = _sum_by(
         cluster, np.einsum("rk,rp,rq->rkpq", weight, varying, varying), n_clusters
@@ -117,7 +219,46 @@ def expand_likelihood(
     gradient = _sum_by(cluster, np.einsum("rk,rp->rkp", residual, varying), n_clusters)
     theta = theta.transpose(0, 2, 1)
     score = np.einsum("ckpq,ckq->ckp", information, theta) + gradient
-    return information, score, _coupling(information, hessian, penalty)
+    expansion = information, score, _coupling(information, hessian, penalty)
+    return expansion, None if shift is None else shift.expand(weight, residual)
+
+
+class _Shift:
+    """A shift of the logits at each date, the same in all clusters."""
+
+    def __init__(self, date, n_dates, n_free):
+        self.order = np.argsort(date, kind="stable")
+        self.date, self.n_dates = date, n_dates
+        self.estimate = np.zeros((n_dates, 1, n_free))
+        self.variance = np.ones((1, 1, n_free))
+
+    def by_row(self):
+        return self.estimate[self.date, 0]
+
+    def fit(self, rows, offset, steps):
+        estimate, hessian = _newton(
+            rows.take(self.order),
+            np.ones((len(self.date), 1)),
+            self.date[self.order],
+            self.n_dates,
+            self.estimate,
+            np.zeros_like(self.estimate),
+            1 / self.variance,
+            steps,
+            offset[self.order],
+        )
+        spread = np.diagonal(np.linalg.inv(hessian), axis1=1, axis2=2).reshape(estimate.shape)
+        # The level is the clusters'.
+        self.estimate = estimate - estimate.mean(axis=0)
+        variance = (self.estimate**2 + spread).mean(axis=0, keepdims=True)
+        self.variance = np.clip(variance, 1e-4, 4.0)
+
+    def expand(self, weight, residual):
+        date = self.date[self.order]
+        information, gradient = (
+            _sum_by(date, x[self.order], self.n_dates) for x in (weight, residual)
+        )
+        return information, information * self.estimate[:, 0] + gradient
 
 
 def _coupling(information, hessian, penalty):
@@ -144,8 +285,39 @@ class _Rows:
     def __init__(self, counts, available, reference):
         self.free = np.arange(counts.shape[1]) != reference
         self.available = available
-        self.n = counts.sum(axis=1, keepdims=True).astype(float)
-        self.counts = counts[:, self.free].astype(float)
+        self.raw = counts.astype(float)
+        self.n = self.raw.sum(axis=1, keepdims=True)
+        self.counts = self.raw[:, self.free]
+
+    def take(self, order):
+        """The same rows in another order, as tempered as they are."""
+        other = copy.copy(self)
+        for name in ("available", "raw", "n", "counts"):
+            setattr(other, name, getattr(self, name)[order])
+        return other
+
+    def temper(self, logits, n_parameters):
+        """Let each row count for what it is worth if rows scatter as the residuals do."""
+        n = self.raw.sum(axis=1, keepdims=True)
+        full = np.insert(logits, np.flatnonzero(~self.free), 0.0, axis=1)
+        expected = n * softmax(np.where(self.available, full, -np.inf), axis=1)
+        squares = (self.raw - expected) ** 2
+        pearson = np.divide(squares, expected, out=np.zeros_like(squares), where=expected > 0)
+        pearson, n = pearson.sum(axis=1), n[:, 0]
+        freedom = (self.available.sum(axis=1) - 1)[n > 0].sum()
+        freedom = max(freedom - n_parameters, freedom / 4)
+
+        def excess(log_phi):
+            phi = np.exp(log_phi)
+            return (pearson * (1 + phi) / (np.maximum(n, 1) + phi)).sum() - freedom
+
+        low, high = np.log(1e-2), np.log(1e9)
+        if excess(high) <= 0:
+            log_phi = high
+        else:
+            log_phi = low if excess(low) >= 0 else brentq(excess, low, high)
+        worth = ((1 + np.exp(log_phi)) / (np.maximum(n, 1) + np.exp(log_phi)))[:, None]
+        self.n, self.counts = worth * n[:, None], worth * self.raw[:, self.free]
 
     def shares(self, logits):
         full = np.zeros(self.available.shape)
