@@ -6,7 +6,7 @@ from pytensor.compile.mode import Mode
 __all__ = ["value_by_draw"]
 
 
-def value_by_draw(posterior, model, expression, draws=None):
+def value_by_draw(posterior, model, expression, draws=None, *, resample=(), random_seed=None):
     """
     Evaluate an expression of a model's variables for draws from its posterior.
 
@@ -19,14 +19,19 @@ def value_by_draw(posterior, model, expression, draws=None):
         Draws of all free variables of the model.
     model : pymc.Model
         The model.
-    expression : TensorVariable
+    expression : TensorVariable or list of TensorVariable
         What to evaluate.
     draws : iterable of int, optional
         Which draws, counted through the chains one after another; all if not given.
+    resample : iterable of str
+        Free variables to draw anew, from their prior given the others, such as effects of
+        clusters that are not in the data.
+    random_seed : int, optional
+        Seed of what is drawn anew.
 
     Yields
     ------
-    numpy.ndarray
+    numpy.ndarray or list of numpy.ndarray
         The value in one draw.
 
     Raises
@@ -46,14 +51,16 @@ def value_by_draw(posterior, model, expression, draws=None):
     >>> [float(value) for value in value_by_draw(idata["posterior"], model, 2 * x, [0, 2])]
     [2.0, 6.0]
     """
-    free = model.free_RVs
+    free = [v for v in model.free_RVs if v.name not in resample]
     missing = [v.name for v in free if v.name not in posterior.data_vars]
     if missing:
         raise ValueError(
             f"The posterior lacks {', '.join(missing)}: store all free variables when sampling."
         )
     plain = Mode(linker="py", optimizer="fast_compile")
-    function = compile_pymc(free, expression, mode=plain, on_unused_input="ignore")
+    function = compile_pymc(
+        free, expression, mode=plain, random_seed=random_seed, on_unused_input="ignore"
+    )
     columns = []
     for v in free:
         # In the model's order of dims, whatever order the draws are stored in.

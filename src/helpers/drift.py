@@ -7,7 +7,7 @@ import pytensor.tensor as pt
 
 from helpers.effects import cluster_intercepts
 
-__all__ = ["date_gaps", "random_walk"]
+__all__ = ["date_gaps", "random_walk", "walk_at"]
 
 
 def date_gaps(dates):
@@ -34,12 +34,8 @@ def date_gaps(dates):
     [1.0, 1.0]
     """
     dates = pd.Index(dates)
-    if isinstance(dates, pd.DatetimeIndex):
-        gaps = np.diff(dates.asi8).astype(float)
-    elif pd.api.types.is_numeric_dtype(dates):
-        gaps = np.diff(dates.to_numpy(dtype=float))
-    else:
-        gaps = np.ones(len(dates) - 1)
+    numbers = _numbers(dates)
+    gaps = np.ones(len(dates) - 1) if numbers is None else np.diff(numbers)
     if not (gaps > 0).all():
         raise ValueError("Dates must be distinct and in order.")
     return gaps / gaps.mean() if len(gaps) else gaps
@@ -121,3 +117,72 @@ def random_walk(name, sd, gaps, *, dims, weights=None, centring="auto", informat
     )
     walk = pt.sum(design * steps[:, None, :], axis=-1).T
     return pm.Deterministic(name, walk, dims=dims)
+
+
+def walk_at(walk, sd, dates, new, rng):
+    """
+    Draw a random walk at dates without data, given its values at others.
+
+    Parameters
+    ----------
+    walk : numpy.ndarray, shape (D, K)
+        The walk at `dates`.
+    sd : numpy.ndarray, shape (K,)
+        Standard deviation of its step over the mean gap between `dates`.
+    dates : pandas.Index, length D
+        Dates or numbers, in order.
+    new : pandas.Index, length M
+        Other dates, each once: between `dates` or outside them.
+    rng : numpy.random.Generator
+        Generator.
+
+    Returns
+    -------
+    numpy.ndarray, shape (M, K)
+
+    Raises
+    ------
+    ValueError
+        For labels, which say nothing of how far apart they are.
+
+    Examples
+    --------
+    Half way between two dates the walk is between them on the average:
+
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from helpers.drift import walk_at
+    >>> walk, rng = np.array([[0.0], [2.0]]), np.random.default_rng(1)
+    >>> middle = [walk_at(walk, 0.1, pd.Index([1, 3]), pd.Index([2]), rng) for _ in range(500)]
+    >>> print(np.mean(middle).round(1), np.std(middle).round(2))
+    1.0 0.05
+    """
+    at, at_new = _numbers(dates), _numbers(new)
+    if at is None or at_new is None:
+        raise ValueError(
+            f"Dates without data must be dates or numbers, as those with data: {list(new[:5])} are "
+            "labels, which do not say how far they are from others."
+        )
+    unit = np.diff(at).mean()
+    at, walk = list(at), list(walk)
+    out = np.empty((len(at_new), np.shape(walk)[1]))
+    for i in np.argsort(at_new):
+        place = int(np.searchsorted(at, at_new[i]))
+        before, after = max(place - 1, 0), min(place, len(at) - 1)
+        if before == after:  # outside: a step from the nearest end
+            mean, variance = walk[after], abs(at_new[i] - at[after]) / unit
+        else:  # between two: a bridge
+            part = (at_new[i] - at[before]) / (at[after] - at[before])
+            mean = (1 - part) * walk[before] + part * walk[after]
+            variance = part * (at[after] - at_new[i]) / unit
+        out[i] = mean + sd * np.sqrt(variance) * rng.normal(size=out.shape[1])
+        at.insert(place, at_new[i])
+        walk.insert(place, out[i])
+    return out
+
+
+def _numbers(dates):
+    """Dates as numbers, or None if they are labels."""
+    if isinstance(dates, pd.DatetimeIndex):
+        return dates.as_unit("ns").asi8.astype(float)
+    return dates.to_numpy(dtype=float) if pd.api.types.is_numeric_dtype(dates) else None

@@ -130,14 +130,28 @@ def expand_with_dates(
 
     Parameters
     ----------
-    counts, available, cluster, n_clusters, reference, varying, common, overdispersed, steps
-        As in :func:`expand_likelihood`.
+    counts, available : numpy.ndarray, shape (R, K)
+        Counts and menus.
+    cluster : numpy.ndarray of int, shape (R,)
+        Cluster of each row.
+    n_clusters : int
+        Number of clusters.
+    reference : int
+        Position of the category whose logit is 0.
+    varying : numpy.ndarray, shape (R, P)
+        What the effects that vary by cluster are multiplied with.
+    common : numpy.ndarray, shape (R, Q), optional
+        Predictors whose slopes are the same in all clusters.
     date : numpy.ndarray of int, shape (R,)
         Date of each row.
     n_dates : int
         Number of dates D; some may have no rows.
+    overdispersed : bool
+        As in :func:`expand_likelihood`.
     rounds : int
         Times clusters and dates are fitted in turn (rounds >= 1).
+    steps : int
+        Largest number of Newton steps of each fit.
 
     Returns
     -------

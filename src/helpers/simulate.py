@@ -7,7 +7,7 @@ from scipy.special import softmax
 
 from helpers.counts import CategoryCounts
 
-__all__ = ["simulate_counts"]
+__all__ = ["draw_counts", "simulate_counts"]
 
 
 def simulate_counts(
@@ -119,11 +119,7 @@ def simulate_counts(
     n = np.clip(n, low, high)
     preference = softmax(logits, axis=1)
     share = softmax(np.where(available, logits, -np.inf), axis=1)
-    # The sampler gives what rounding leaves over to the last category, so sort to be exact.
-    order = np.argsort(share, axis=1)
-    counts = np.empty((n_rows, n_categories), dtype=np.int64)
-    drawn = rng.multinomial(n, np.take_along_axis(share, order, axis=1))
-    np.put_along_axis(counts, order, drawn, axis=1)
+    counts = draw_counts(rng, n, share)
 
     categories = tuple(f"category {k}" for k in range(1, n_categories + 1))
     width = len(str(n_clusters))
@@ -156,6 +152,48 @@ def simulate_counts(
     coords = data.coords | {"contrast": list(categories[:-1])}
     coords.pop("predictor", None)
     return data, xr.Dataset(truth, coords=coords)
+
+
+def draw_counts(rng, n, share, concentration=None):
+    """
+    Draw counts, of which a category with a share of 0 never gets any.
+
+    Unlike :meth:`numpy.random.Generator.multinomial`, which gives what rounding leaves over to the
+    last category, be it off the menu or not.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Generator.
+    n : numpy.ndarray of int, shape (...)
+        Totals.
+    share : numpy.ndarray, shape (..., K)
+        Probabilities, which sum to 1.
+    concentration : float, optional
+        Concentration of a Dirichlet-multinomial; a multinomial if not given.
+
+    Returns
+    -------
+    numpy.ndarray of int64, shape (..., K)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from helpers.simulate import draw_counts
+    >>> draw_counts(np.random.default_rng(1), np.array([10]), np.array([[0.5, 0.5, 0.0]]))
+    array([[5, 5, 0]])
+    """
+    if concentration is not None:
+        a = concentration * share
+        # Gamma(a) is Gamma(a + 1) U^(1/a), whose logarithm does not under-flow where a is small.
+        with np.errstate(divide="ignore"):
+            log_gamma = np.log(rng.gamma(a + 1)) - rng.exponential(size=a.shape) / a
+        share = softmax(log_gamma, axis=-1)
+    order = np.argsort(share, axis=-1)
+    counts = np.empty(share.shape, dtype=np.int64)
+    drawn = rng.multinomial(n, np.take_along_axis(share, order, axis=-1))
+    np.put_along_axis(counts, order, drawn, axis=-1)
+    return counts
 
 
 def _draw_menus(rng, n_rows, unavailable):
