@@ -1,12 +1,15 @@
 """What an expression of a model is worth, draw by draw."""
 
+import pytensor.tensor as pt
 from pymc.pytensorf import compile as compile_pymc
 from pytensor.compile.mode import Mode
 
 __all__ = ["value_by_draw"]
 
 
-def value_by_draw(posterior, model, expression, draws=None, *, resample=(), random_seed=None):
+def value_by_draw(
+    posterior, model, expression, draws=None, *, data=None, resample=(), random_seed=None
+):
     """
     Evaluate an expression of a model's variables for draws from its posterior.
 
@@ -23,6 +26,8 @@ def value_by_draw(posterior, model, expression, draws=None, *, resample=(), rand
         What to evaluate.
     draws : iterable of int, optional
         Which draws, counted through the chains one after another; all if not given.
+    data : mapping of str to numpy.ndarray, optional
+        Values that take the place of the model's data of these names; other shapes are allowed.
     resample : iterable of str
         Free variables to draw anew, from their prior given the others, such as effects of
         clusters that are not in the data.
@@ -58,8 +63,17 @@ def value_by_draw(posterior, model, expression, draws=None, *, resample=(), rand
             f"The posterior lacks {', '.join(missing)}: store all free variables when sampling."
         )
     plain = Mode(linker="py", optimizer="fast_compile")
+    givens = {
+        model[name]: pt.as_tensor(values, dtype=model[name].dtype)
+        for name, values in (data or {}).items()
+    }
     function = compile_pymc(
-        free, expression, mode=plain, random_seed=random_seed, on_unused_input="ignore"
+        free,
+        expression,
+        mode=plain,
+        givens=givens,
+        random_seed=random_seed,
+        on_unused_input="ignore",
     )
     columns = []
     for v in free:

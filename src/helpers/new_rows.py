@@ -4,8 +4,6 @@ import difflib
 
 import numpy as np
 import pandas as pd
-import pytensor.tensor as pt
-from pytensor.graph.replace import clone_replace
 
 from helpers.draws import value_by_draw
 from helpers.drift import walk_at
@@ -145,7 +143,7 @@ class _NewRows:
         bad = ~(np.isfinite(n) & (n >= 0) & (n == np.floor(n)))
         if bad.any():
             raise ValueError(
-                f"`n` must be a whole number, 0 or more, in row(s) {self._where(bad)}."
+                f"`n` must be a whole number, 0 or more, in new row(s) {self._where(bad)}."
             )
         return n.astype(np.int64)
 
@@ -172,30 +170,28 @@ class _NewRows:
         code[self.is_new] = np.arange(self.is_new.sum())
         return code
 
-    def _logits(self):
-        """The model's linear predictor, with the new rows in place of its data."""
-        place = {"n": self.n}
+    def _data(self):
+        """What takes the place of the model's data."""
+        data = {"n": self.n}
         if self.predictors:
-            place["predictors"] = self.x
+            data["predictors"] = self.x
         if self.cluster is not None:
-            place["cluster_index"] = self.cluster
+            data["cluster_index"] = self.cluster
         if "drift" in self.model.named_vars:
             # Dates without data start from the first date, and are moved from there.
-            code = self.dates.get_indexer(self.date)
-            place["date_index"] = np.maximum(code, 0)
-        swap = {self.model[name]: pt.as_tensor(value) for name, value in place.items()}
-        return clone_replace(self.model["logits"], swap, rebuild_strict=False)
+            data["date_index"] = np.maximum(self.dates.get_indexer(self.date), 0)
+        return data
 
     def by_draw(self, posterior, rng):
         model = self.model
-        wanted = _with_concentration(model, [self._logits()])
+        wanted = _with_concentration(model, [model["logits"]])
         has_phi = len(wanted) == 2
         new_dates = None
         if "drift" in model.named_vars:
             wanted = [*wanted, model["drift"], model["drift_sd"]]
             new_dates = self.date[self.dates.get_indexer(self.date) < 0].unique()
-        both = value_by_draw(posterior, model, wanted)
-        population = self._from_population(posterior, wanted[0], rng)
+        both = value_by_draw(posterior, model, wanted, data=self._data())
+        population = self._from_population(posterior, rng)
         for values, anew in zip(both, population, strict=True):
             logits = values[0]
             if anew is not None:
@@ -204,7 +200,7 @@ class _NewRows:
                 self._move(logits, new_dates, *values[-2:], rng)
             yield logits, (float(values[1]) if has_phi else None)
 
-    def _from_population(self, posterior, logits, rng):
+    def _from_population(self, posterior, rng):
         """Logits with all clusters' effects drawn anew."""
         size = posterior.sizes["chain"] * posterior.sizes["draw"]
         if self.cluster is None or not self.is_new.any():
@@ -212,7 +208,14 @@ class _NewRows:
         dims = self.model.named_vars_to_dims
         of_clusters = [v.name for v in self.model.free_RVs if "cluster" in (dims.get(v.name) or ())]
         seed = int(rng.integers(2**31))
-        return value_by_draw(posterior, self.model, logits, resample=of_clusters, random_seed=seed)
+        return value_by_draw(
+            posterior,
+            self.model,
+            self.model["logits"],
+            data=self._data(),
+            resample=of_clusters,
+            random_seed=seed,
+        )
 
     def _move(self, logits, new_dates, walk, sd, rng):
         """Shift rows of dates without data from the first date to their own."""
