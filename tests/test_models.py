@@ -15,7 +15,13 @@ from scipy import stats
 
 from helpers import CategoryCounts, check_convergence, masked_regression, simulate_counts
 from helpers.checks import RecoveryError, check_recovery
-from helpers.models import choose_reference, latent_preferences, parameter_names
+from helpers.models import (
+    choose_likelihood,
+    choose_reference,
+    latent_preferences,
+    parameter_names,
+)
+from helpers.simulate import draw_counts
 
 CATEGORIES = ("w", "x", "y", "z")
 CLUSTER = "aabbccddabcd"
@@ -221,6 +227,43 @@ class TestNames:
         expected = data.available / data.available.sum(axis=1, keepdims=True)
         np.testing.assert_allclose(share, expected, rtol=1e-14)
         np.testing.assert_allclose(preference, 0.25, rtol=1e-14)
+
+
+class TestLikelihood:
+    @pytest.mark.parametrize("seed", range(5))
+    @pytest.mark.parametrize("n_range", [(2, 8), (20, 200), (6_000, 119_000)])
+    def test_a_multinomial_is_taken_for_one(self, seed, n_range):
+        data, _ = simulate_counts(random_seed=seed, n_range=n_range)
+        likelihood, ratio = choose_likelihood(data)
+        assert likelihood == "multinomial" and 0.6 < ratio < 1.4
+
+    @pytest.mark.parametrize("seed", range(5))
+    @pytest.mark.parametrize(
+        ("n_range", "concentration"), [((20, 200), 20), ((6_000, 9_000), 2_000)]
+    )
+    def test_scatter_is_seen(self, seed, n_range, concentration):
+        data, truth = simulate_counts(random_seed=seed, n_range=n_range)
+        rng = np.random.default_rng(seed)
+        counts = draw_counts(rng, data.n, truth["share"].to_numpy(), concentration)
+        scattered = CategoryCounts(
+            counts, data.available, data.categories, data.cluster, predictors=data.predictors
+        )
+        assert choose_likelihood(scattered)[0] == "dirichlet-multinomial"
+
+    def test_a_drift_is_scatter_unless_it_is_allowed_for(self):
+        data, truth = simulate_counts(random_seed=1, effects="intercepts", n_range=(500, 900))
+        shift = np.array([0.0, 0.4, -0.3, 0.2])[pd.factorize(data.date)[0]]
+        logits = truth["logits"].to_numpy().copy()
+        logits[:, :3] += shift[:, None]
+        share = np.where(data.available, np.exp(logits), 0)
+        counts = draw_counts(
+            np.random.default_rng(1), data.n, share / share.sum(axis=1, keepdims=True)
+        )
+        drifting = CategoryCounts(
+            counts, data.available, data.categories, data.cluster, date=data.date
+        )
+        assert choose_likelihood(drifting)[0] == "dirichlet-multinomial"
+        assert choose_likelihood(drifting, drift="walk")[0] == "multinomial"
 
 
 class TestErrors:

@@ -11,10 +11,11 @@ from helpers.distributions import MaskedMultinomial
 from helpers.drift import date_gaps, random_walk
 from helpers.effects import CENTRINGS, COVARIANCES, cluster_intercepts, correlated_effects
 from helpers.overdispersed import MaskedDirichletMultinomial
-from helpers.pilot import expand_likelihood, expand_with_dates
+from helpers.pilot import dispersion, expand_likelihood, expand_with_dates
 from helpers.unknown_menus import ZeroInflatedMultinomial
 
 __all__ = [
+    "choose_likelihood",
     "choose_reference",
     "fixed_within_clusters",
     "latent_preferences",
@@ -89,6 +90,48 @@ def fixed_within_clusters(data):
     spread = data.predictors.groupby(data.cluster, observed=True).agg(np.ptp)
     fixed = (spread <= 1e-12 * data.predictors.abs().max()).all()
     return list(fixed.index[fixed])
+
+
+def choose_likelihood(data, *, effects="slopes", drift=None):
+    """
+    Choose the distribution of the counts by how much rows scatter about a quick fit.
+
+    The Dirichlet-multinomial, if the squared residuals are more than a tenth larger than a
+    multinomial expects, and that is more than three standard errors.
+
+    Parameters
+    ----------
+    data : CategoryCounts
+        The counts.
+    effects, drift : str or None
+        As in :func:`~helpers.masked_regression`.
+
+    Returns
+    -------
+    likelihood : {"multinomial", "dirichlet-multinomial"}
+        The choice.
+    ratio : float
+        The evidence: squared residuals relative to what a multinomial expects, see
+        :func:`~helpers.pilot.dispersion`.
+
+    Examples
+    --------
+    >>> from helpers import simulate_counts
+    >>> from helpers.models import choose_likelihood
+    >>> data, _ = simulate_counts(random_seed=1)
+    >>> likelihood, ratio = choose_likelihood(data)
+    >>> likelihood, round(ratio, 1)
+    ('multinomial', 0.8)
+    """
+    place = data.categories.index(choose_reference(data))
+    dates = {}
+    if drift is not None:
+        distinct = _distinct_dates(data)
+        dates = {"date": distinct.get_indexer(data.date), "n_dates": len(distinct)}
+    pilot = _for_pilot(data, data.available, effects, place)
+    ratio, freedom = dispersion(*pilot, **dates)
+    scatters = ratio > 1.1 and ratio > 1 + 3 * np.sqrt(2 / freedom)
+    return ("dirichlet-multinomial" if scatters else "multinomial"), ratio
 
 
 def parameter_names(model):
@@ -362,7 +405,7 @@ def masked_regression(
         if drift is not None:
             date_index = pm.Data("date_index", date_codes, dims="row")
         if n_predictors:
-            x_mean, x_sd, design = scaled
+            x_mean, x_sd, _ = scaled
             x = pm.Data("predictors", data.predictors.to_numpy(), dims=("row", "predictor"))
             x_mean = pm.Data("predictor_mean", x_mean, dims="predictor")
             x_sd = pm.Data("predictor_sd", x_sd, dims="predictor")
@@ -370,17 +413,7 @@ def masked_regression(
 
         information = by_date = None
         if centring in ("auto", "conditioned") and (effects != "pooled" or drift is not None):
-            ones, pooled = np.ones((len(data), 1)), effects == "pooled"
-            slopes = effects == "slopes"
-            pilot = (
-                data.counts,
-                pilot_menus,
-                np.zeros(len(data), dtype=int) if pooled else data.cluster.codes,
-                1 if pooled else len(data.cluster.categories),
-                place,
-                np.hstack([ones, design]) if slopes else ones,
-                design if n_predictors and not slopes else None,
-            )
+            pilot = _for_pilot(data, pilot_menus, effects, place)
             if drift is None:
                 information = expand_likelihood(*pilot, overdispersed=overdispersed)
             else:
@@ -460,6 +493,22 @@ def masked_regression(
         else:
             MaskedMultinomial("counts", n=n, logits=logits, available=available, **own)
     return model
+
+
+def _for_pilot(data, menus, effects, place):
+    """The data as the pilot takes them."""
+    ones, pooled = np.ones((len(data), 1)), effects == "pooled"
+    design = _standardise(data.predictors)[2] if data.predictors.shape[1] else None
+    slopes = effects == "slopes" and design is not None
+    return (
+        data.counts,
+        menus,
+        np.zeros(len(data), dtype=int) if pooled else data.cluster.codes,
+        1 if pooled else len(data.cluster.categories),
+        place,
+        np.hstack([ones, design]) if slopes else ones,
+        None if slopes else design,
+    )
 
 
 def _distinct_dates(data):

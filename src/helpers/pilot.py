@@ -6,7 +6,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import softmax
 
-__all__ = ["expand_likelihood", "expand_with_dates"]
+__all__ = ["dispersion", "expand_likelihood", "expand_with_dates"]
 
 # A pilot only has to be near: it stops when no logit moves by more than this.
 TOLERANCE = 1e-6
@@ -174,7 +174,83 @@ def expand_with_dates(
         overdispersed,
         rounds,
         steps,
-    )
+    )[:2]
+
+
+def dispersion(
+    counts,
+    available,
+    cluster,
+    n_clusters,
+    reference,
+    varying,
+    common=None,
+    *,
+    date=None,
+    n_dates=0,
+    rounds=4,
+    steps=50,
+):
+    """
+    How much more rows scatter than a multinomial allows, from a quick fit.
+
+    Like Pearson's statistic by its degrees of freedom, but where less than one choice is expected
+    a single one weighs no more, so that a few rare categories do not make it.
+
+    Parameters
+    ----------
+    counts, available : numpy.ndarray, shape (R, K)
+        Counts and menus.
+    cluster : numpy.ndarray of int, shape (R,)
+        Cluster of each row.
+    n_clusters : int
+        Number of clusters.
+    reference : int
+        Position of the category whose logit is 0.
+    varying : numpy.ndarray, shape (R, P)
+        What the effects that vary by cluster are multiplied with.
+    common : numpy.ndarray, shape (R, Q), optional
+        Predictors whose slopes are the same in all clusters.
+    date : numpy.ndarray of int, shape (R,), optional
+        Date of each row, if logits shift from date to date.
+    n_dates : int
+        Number of dates.
+    rounds : int
+        As in :func:`expand_likelihood`.
+    steps : int
+        As in :func:`expand_likelihood`.
+
+    Returns
+    -------
+    ratio : float
+        About 1 for a multinomial.
+    freedom : float
+        Degrees of freedom it rests on: its standard error is about the root of 2 by these.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from helpers.pilot import dispersion
+    >>> counts = np.array([[90, 10], [20, 80], [60, 40], [30, 70]])
+    >>> ratio, freedom = dispersion(counts, counts > 0, np.zeros(4, int), 1, 0, np.ones((4, 1)))
+    >>> round(ratio), float(freedom)
+    (40, 3.0)
+    """
+    squares, expected, freedom = _expand(
+        counts,
+        available,
+        cluster,
+        n_clusters,
+        reference,
+        varying,
+        common,
+        date,
+        n_dates,
+        False,
+        rounds,
+        steps,
+    )[2]
+    return float(squares.sum() / expected.sum()), float(freedom)
 
 
 def _expand(
@@ -214,16 +290,20 @@ def _expand(
         )
         spread = np.diagonal(np.linalg.inv(hessian), axis1=1, axis2=2).reshape(theta.shape)
         penalty = 1 / variance
+        # What shrinkage leaves of the number of parameters.
+        n_parameters = theta.size - (penalty * spread).sum()
         centre = theta.mean(axis=0, keepdims=True)
         variance = ((theta - centre) ** 2 + spread).mean(axis=0, keepdims=True)
         variance = np.clip(variance, 1e-4, 4.0)
         by_cluster = np.einsum("rd,rdk->rk", varying, theta[cluster]) + offset
+        logits = by_cluster
         if shift is not None:
             shift.fit(rows, by_cluster, steps)
+            logits = by_cluster + shift.by_row()
+            n_parameters += shift.n_parameters
         if overdispersed:
-            rows.temper(by_cluster if shift is None else by_cluster + shift.by_row(), theta.size)
+            rows.temper(logits, n_parameters)
 
-    logits = by_cluster if shift is None else by_cluster + shift.by_row()
     share = rows.shares(logits)
     weight = rows.n * share * (1 - share)
     information = _sum_by(
@@ -234,7 +314,8 @@ def _expand(
     theta = theta.transpose(0, 2, 1)
     score = np.einsum("ckpq,ckq->ckp", information, theta) + gradient
     expansion = information, score, _coupling(information, hessian, penalty)
-    return expansion, None if shift is None else shift.expand(weight, residual)
+    by_date = None if shift is None else shift.expand(weight, residual)
+    return expansion, by_date, rows.residuals(logits, n_parameters)
 
 
 class _Shift:
@@ -262,6 +343,7 @@ class _Shift:
             offset[self.order],
         )
         spread = np.diagonal(np.linalg.inv(hessian), axis1=1, axis2=2).reshape(estimate.shape)
+        self.n_parameters = estimate.size - (spread / self.variance).sum()
         # The level is the clusters'.
         self.estimate = estimate - estimate.mean(axis=0)
         variance = (self.estimate**2 + spread).mean(axis=0, keepdims=True)
@@ -310,28 +392,38 @@ class _Rows:
             setattr(other, name, getattr(self, name)[order])
         return other
 
-    def temper(self, logits, n_parameters):
-        """Let each row count for what it is worth if rows scatter as the residuals do."""
+    def residuals(self, logits, n_parameters):
+        """Squared residuals of each row, what a multinomial expects of them, and the freedom."""
         n = self.raw.sum(axis=1, keepdims=True)
         full = np.insert(logits, np.flatnonzero(~self.free), 0.0, axis=1)
-        expected = n * softmax(np.where(self.available, full, -np.inf), axis=1)
-        squares = (self.raw - expected) ** 2
-        pearson = np.divide(squares, expected, out=np.zeros_like(squares), where=expected > 0)
-        pearson, n = pearson.sum(axis=1), n[:, 0]
-        freedom = (self.available.sum(axis=1) - 1)[n > 0].sum()
-        freedom = max(freedom - n_parameters, freedom / 4)
+        share = softmax(np.where(self.available, full, -np.inf), axis=1)
+        # As Pearson's, but where less than one choice is expected a single one weighs no more.
+        scale = np.maximum(n * share, 1.0)
+        squares = ((self.raw - n * share) ** 2 / scale).sum(axis=1)
+        expected = (n * share * (1 - share) / scale).sum(axis=1)
+        freedom = (self.available.sum(axis=1) - 1)[n[:, 0] > 0].sum()
+        left = max(freedom - n_parameters, freedom / 4)
+        return squares, expected * left / max(freedom, 1), left
+
+    def temper(self, logits, n_parameters):
+        """Let each row count for what it is worth if rows scatter as the residuals do."""
+        squares, expected, _ = self.residuals(logits, n_parameters)
+        n = self.raw.sum(axis=1)
+
+        def worth(log_phi):
+            phi = np.exp(log_phi)
+            return (1 + phi) / (np.maximum(n, 1) + phi)
 
         def excess(log_phi):
-            phi = np.exp(log_phi)
-            return (pearson * (1 + phi) / (np.maximum(n, 1) + phi)).sum() - freedom
+            return (squares * worth(log_phi) - expected).sum()
 
         low, high = np.log(1e-2), np.log(1e9)
         if excess(high) <= 0:
             log_phi = high
         else:
             log_phi = low if excess(low) >= 0 else brentq(excess, low, high)
-        worth = ((1 + np.exp(log_phi)) / (np.maximum(n, 1) + np.exp(log_phi)))[:, None]
-        self.n, self.counts = worth * n[:, None], worth * self.raw[:, self.free]
+        weight = worth(log_phi)[:, None]
+        self.n, self.counts = weight * n[:, None], weight * self.raw[:, self.free]
 
     def shares(self, logits):
         full = np.zeros(self.available.shape)
