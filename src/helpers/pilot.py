@@ -290,8 +290,9 @@ def _expand(
         )
         spread = np.diagonal(np.linalg.inv(hessian), axis1=1, axis2=2).reshape(theta.shape)
         penalty = 1 / variance
-        # What shrinkage leaves of the number of parameters.
-        n_parameters = theta.size - (penalty * spread).sum()
+        # What shrinkage leaves of the number of parameters, and those of the population.
+        free = theta.size - (penalty * spread).sum()
+        n_parameters = min(free + centre.size, theta.size)
         centre = theta.mean(axis=0, keepdims=True)
         variance = ((theta - centre) ** 2 + spread).mean(axis=0, keepdims=True)
         variance = np.clip(variance, 1e-4, 4.0)

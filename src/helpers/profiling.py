@@ -4,6 +4,7 @@ import importlib.util
 import logging
 import os
 import time
+import timeit
 from collections.abc import Mapping
 
 import numpy as np
@@ -14,7 +15,7 @@ from pytensor.compile.mode import Mode
 
 from helpers.checks import check_convergence
 
-__all__ = ["profile_model", "profile_operations"]
+__all__ = ["expected_seconds", "profile_model", "profile_operations"]
 
 BACKENDS = ("numba", "jax")
 SAMPLERS = ("nutpie", "pymc")
@@ -254,6 +255,50 @@ def _what_it_bought(idata, seconds):
         "rhat": table["rhat"].max(),
         "divergences": int(stats["diverging"].sum()),
     }
+
+
+def expected_seconds(data, *, effects="slopes", likelihood="multinomial", menus=1, draws=1_000):
+    """
+    Guess how long :func:`~helpers.masked_regression` will sample, before anything is compiled.
+
+    From the size of the data, what a gradient was seen to cost per cell and per effect, and this
+    machine's speed at a logarithm. Four chains after 1,000 draws of tuning are assumed.
+
+    Parameters
+    ----------
+    data : CategoryCounts
+        The counts.
+    effects, likelihood : str
+        As in :func:`~helpers.masked_regression`.
+    menus : int
+        Number of menus that are summed over in each row, where they are unknown.
+    draws : int
+        Kept draws of each chain.
+
+    Returns
+    -------
+    float
+        Seconds, without compiling. It may be off by a factor of two.
+
+    Examples
+    --------
+    >>> from helpers import simulate_counts
+    >>> from helpers.profiling import expected_seconds
+    >>> data, _ = simulate_counts(random_seed=1)
+    >>> bool(0 < expected_seconds(data) < expected_seconds(data, draws=4_000))
+    True
+    """
+    x = np.linspace(1.0, 2.0, 100_000)
+    logarithm = min(timeit.repeat(lambda: np.log(x), number=1, repeat=20)) / x.size
+    per_cell = {"multinomial": 2.0, "dirichlet-multinomial": 14.0}[likelihood] * menus
+    n_effects = 0
+    if effects != "pooled":
+        n_effects = len(data.cluster.categories) * (data.counts.shape[1] - 1)
+        n_effects *= 1 + (data.predictors.shape[1] if effects == "slopes" else 0)
+    gradient = 2e-5 + logarithm * (per_cell * data.counts.size + 10.0 * n_effects)
+    steps = 15 if n_effects < 5_000 else 31
+    at_once = min(4, os.cpu_count() or 1)
+    return (draws + 1_000) * 4 / at_once * steps * gradient
 
 
 def profile_operations(model, *, calls=100):
