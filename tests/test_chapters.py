@@ -39,11 +39,16 @@ def test_analysis_of_spain(tmp_path):
         data_path=str(ROOT / "data/spain_elections.csv"),
         cluster="province",
         date="date",
+        scenarios={"green everywhere": {"n_green": True}, "two": ["n_left", "n_right"]},
         output_dir=str(tmp_path / "out"),
         random_seed=2,
     )
     assert done.returncode == 0, done.stderr
-    assert {path.name for path in (tmp_path / "out").iterdir()} == RESULTS
+    results = RESULTS | {"preferences_over_time.csv"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == results
+    over_time = pd.read_csv(tmp_path / "out/preferences_over_time.csv")
+    assert np.allclose(over_time.groupby("date")["mean"].sum(), 1)
+    assert over_time["date"].nunique() == 13
 
     preferences = pd.read_csv(tmp_path / "out/preferences.csv")
     sums = preferences.groupby("cluster")["mean"].sum()
@@ -51,6 +56,9 @@ def test_analysis_of_spain(tmp_path):
     shares = pd.read_csv(tmp_path / "out/shares.csv").set_index(["scenario", "category"])["mean"]
     assert np.allclose(shares.groupby("scenario").sum(), 1)
     assert shares["without n_green", "n_green"] == 0
+    own, everywhere = shares["menus as they were"], shares["green everywhere"]
+    assert everywhere["n_green"] > own["n_green"] and everywhere["n_left"] < own["n_left"]
+    assert shares["two", "n_left"] + shares["two", "n_right"] == pytest.approx(1)
     posterior = xr.open_datatree(tmp_path / "out/posterior.nc", engine="h5netcdf")["posterior"]
     assert posterior["intercept"].sizes["cluster"] == 52
     report = (tmp_path / "out/report.html").read_text()
