@@ -190,3 +190,25 @@ def test_draw_counts_gives_nothing_to_a_share_of_nothing():
         spread = 9 if concentration is None else 9 * (9 + concentration) / (1 + concentration)
         error = np.sqrt(spread * share[0] * (1 - share[0]) / 5_000)
         assert (np.abs(drawn.mean(axis=0) - 9 * share[0]) <= 4.5 * error).all()
+
+
+def test_models_of_unknown_menus_predict_under_menus_that_are_given():
+    rng = np.random.default_rng(1)
+    counts = rng.integers(0, 3, (12, 4)) * rng.integers(0, 2, (12, 4)) + [0, 0, 0, 1]
+    data = CategoryCounts(
+        counts, np.ones((12, 4), bool), NAMES, cluster=pd.Categorical(list("uvwx" * 3))
+    )
+    model = masked_regression(data, effects="intercepts", availability="unknown", reference="walk")
+    with model:
+        prior = pm.sample_prior_predictive(5, random_seed=1, compile_kwargs=PLAIN)["prior"]
+    idata = xr.DataTree.from_dict({"posterior": prior.to_dataset()})
+    frame = pd.DataFrame({"cluster": ["v", None], "n": [7, 9]})
+    answer = what_if(
+        idata, model, {"no bus": {"bus": False}}, rows=frame, counts=True, random_seed=1
+    )
+    intercept = idata["posterior"]["intercept"].sel(cluster="v")[0].to_numpy()
+    weight = np.exp(np.column_stack([intercept, np.zeros(5)])) * [0, 1, 1, 1]
+    expected = weight / weight.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(answer["share"][0, :, 0, 0], expected, rtol=1e-9)
+    assert (answer["counts"].sel(category="bus") == 0).all()
+    assert (answer["counts"].sum("category") == [7, 9]).all()
