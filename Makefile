@@ -45,12 +45,12 @@ lab: $(READY) ## open the chapters in JupyterLab
 	$(BIN)/jupyter lab notebooks
 
 # nbval compares the cells tagged for it; a chapter's own run is the gate. Cells may wait for a
-# compiler, so the time-out is long, but there is one. Two files at a time: compiling keeps one
-# core busy, and the cells of a notebook need one worker.
+# compiler, so the time-out is long, but there is one. Two files at a time, for compiling keeps
+# one core busy; in their order, so that test_chapters.py, the longest, is not left for the end.
 test: $(READY) ## run every check, the book's build and each chapter included
 	$(BIN)/ruff check --quiet . && $(BIN)/ruff format --check src tests data book
-	BOOK_PROGRESSBAR=0 $(BIN)/python -m pytest -n 2 --dist loadfile --nbval-lax \
-	  --nbval-cell-timeout=600 tests notebooks
+	BOOK_PROGRESSBAR=0 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
+	  --nbval-lax --nbval-cell-timeout=600 tests notebooks
 
 bench: $(READY) ## measure the speed of what matters, as ratios (long)
 	@mkdir -p .benchmarks

@@ -161,7 +161,7 @@ def latent_preferences(idata, model):
     """
     Probabilities with everything on the menu, by cluster, at the predictors' means.
 
-    With a drift they are those of the mean over dates, see :func:`masked_regression`.
+    With a drift they are for the mean of the logits over dates.
 
     Unlike the model's ``preference``, which has a value for each row, these are what is known of
     the clusters, and take the less room.
