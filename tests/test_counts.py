@@ -535,7 +535,7 @@ class TestRefusals:
             (put(1, "town", "elsewhere"), ["'town'", "the same in all lines", "row(s) 1"]),
             (put(3, "k", None), ["'k' is missing", "line(s) 3", "fill"]),
             (put(3, "day", None), ["'day' is missing", "line(s) 3", "fill"]),
-            (lambda f: f.rename(columns={"n": "m"}), ["'n'", "the count", "columns are"]),
+            (lambda f: f.rename(columns={"n": "m"}), ["'n'", "the count", "known are"]),
         ],
     )
     def test_each_corruption_of_a_long_table_is_refused_by_name(self, corrupt, named):

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scripts import load
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 needs_source = pytest.mark.skipif(
@@ -22,11 +23,7 @@ needs_source = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def spain():
-    """The build script, as a module."""
-    spec = importlib.util.spec_from_file_location("build_spain", DATA / "build" / "spain.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load(DATA / "build" / "spain.py")
 
 
 @pytest.fixture(scope="module")
@@ -362,11 +359,7 @@ def swissmetro():
 
 @pytest.fixture(scope="module")
 def build_swissmetro():
-    """The build script, as a module."""
-    spec = importlib.util.spec_from_file_location("build", DATA / "build" / "swissmetro.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load(DATA / "build" / "swissmetro.py")
 
 
 class TestSwissmetro:

@@ -12,7 +12,7 @@ from helpers import CategoryCounts, check_convergence, masked_regression
 from helpers.checks import check_recovery
 from helpers.drift import date_gaps, random_walk, walk_at
 from helpers.models import parameter_names
-from helpers.pilot import expand_likelihood, expand_with_dates
+from helpers.pilot import expand_likelihood
 from helpers.simulate import draw_counts
 
 PLAIN = Mode(linker="py", optimizer="fast_compile")
@@ -171,10 +171,10 @@ class TestPilot:
     def test_shifts_of_dates_are_found(self):
         data, truth = simulate(n=(100_000, 200_000))
         date = pd.factorize(data.date, sort=True)[0]
-        (_, _, _), (h, b) = expand_with_dates(
+        h, b = expand_likelihood(
             data.counts, data.available, data.cluster.codes, 20, 3, np.ones((120, 1)),
             date=date, n_dates=6,
-        )  # fmt: skip
+        ).by_date  # fmt: skip
         assert (h[:2, 1] == 0).all() and (b[:2, 1] == 0).all()
         seen = h > 0
         found = np.divide(b, h, out=np.zeros_like(b), where=seen)
@@ -187,8 +187,8 @@ class TestPilot:
         arguments = (
             data.counts, data.available, data.cluster.codes, 20, 3, np.ones((120, 1)),
         )  # fmt: skip
-        plain, _, _ = expand_likelihood(*arguments)
-        tempered, _, _ = expand_likelihood(*arguments, overdispersed=True)
+        plain, _, _ = expand_likelihood(*arguments).by_cluster
+        tempered, _, _ = expand_likelihood(*arguments, overdispersed=True).by_cluster
         # Without the drift the scatter is larger than 30 alone would make it.
         worth = tempered.sum() / plain.sum()
         assert 5 / data.n.mean() < worth < 1.2 * 31 / data.n.mean()
@@ -199,8 +199,8 @@ class TestPilot:
         p = np.array([0.1, 0.2, 0.3, 0.4])
         counts = rng.multinomial(data.n, p)
         arguments = (counts, np.ones_like(counts), data.cluster.codes, 20, 3, np.ones((120, 1)))
-        plain, _, _ = expand_likelihood(*arguments)
-        tempered, _, _ = expand_likelihood(*arguments, overdispersed=True)
+        plain, _, _ = expand_likelihood(*arguments).by_cluster
+        tempered, _, _ = expand_likelihood(*arguments, overdispersed=True).by_cluster
         assert tempered.sum() / plain.sum() > 0.5
 
 

@@ -1107,7 +1107,7 @@ def few_counts():
     n = rng.integers(20, 40, 24)
     counts = rng.multinomial(n, p)
     design = np.column_stack([np.ones(24), x])
-    pilot = expand_likelihood(counts, np.ones((24, 3), bool), cluster, 6, 0, design)
+    pilot = expand_likelihood(counts, np.ones((24, 3), bool), cluster, 6, 0, design).by_cluster
     return counts, cluster, x, pilot
 
 

@@ -1,12 +1,12 @@
 """The stored notebooks are complete, in order, free of warnings, and as old as their code."""
 
-import importlib.util
 import json
 import re
 from pathlib import Path
 
 import nbformat
 import pytest
+from scripts import load
 
 ROOT = Path(__file__).parents[1]
 PATHS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -24,14 +24,6 @@ each_notebook = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.ste
 @pytest.fixture
 def notebook(path):
     return nbformat.read(path, as_version=4)
-
-
-def load_runner():
-    path = ROOT / "book" / "run_notebook.py"
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def code_cells(notebook):
@@ -67,7 +59,7 @@ def test_ran_from_start_to_end(path, notebook):
 @each_notebook
 def test_outputs_are_those_of_the_code(path, notebook):
     stored = notebook.metadata.get("book", {}).get("source_sha256")
-    assert stored == load_runner().source_sha256(notebook), (
+    assert stored == load(ROOT / "book" / "run_notebook.py").source_sha256(notebook), (
         "a code cell was changed after the run: "
         f"run `python book/run_notebook.py notebooks/{path.name}`"
     )
@@ -143,7 +135,7 @@ def test_ends_with_the_versions(path, notebook):
 def test_runner_does_not_store_other_parameters_in_place(tmp_path, capsys):
     path = tmp_path / "chapter.ipynb"
     path.write_text("not read")
-    runner = load_runner()
+    runner = load(ROOT / "book" / "run_notebook.py")
     for output in ([], ["--output", str(path)]):
         with pytest.raises(SystemExit):
             runner.parse_arguments([str(path), "-p", "random_seed", "2", *output])
@@ -164,7 +156,7 @@ def test_runner_stores_the_same_for_the_same_run():
         notebook = nbformat.v4.new_notebook(cells=[cell])
         notebook.metadata["papermill"] = {"start_time": when, "input_path": "somewhere"}
         notebook.metadata["language_info"] = {"name": "python", "version": when}
-        return load_runner().tidy(notebook)
+        return load(ROOT / "book" / "run_notebook.py").tidy(notebook)
 
     first, second = run("now", ["a", "b"]), run("later", ["ab"])
     assert first == second

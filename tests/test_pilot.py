@@ -27,6 +27,10 @@ def simulated(size, *, n=40, seed=1, strength=1.0, categories=4, clusters=4, row
     return counts, available, cluster, x
 
 
+def by_cluster(*data, **more):
+    return expand_likelihood(*data, **more).by_cluster
+
+
 def log_likelihood(theta, counts, available, x, reference=1, offset=0.0):
     """Masked multinomial of some rows in plain numpy; theta is (effect, contrast)."""
     logits = np.insert(x @ theta + offset, reference, 0.0, axis=1)
@@ -103,7 +107,7 @@ class TestExpansion:
         """
         counts, available, cluster, x = simulated(size, strength=strength)
         z = np.random.default_rng(2).normal(size=(12, 1)) if common else None
-        h, b, coupling = expand_likelihood(counts, available, cluster, 4, 1, x, z, rounds=1)
+        h, b, coupling = by_cluster(counts, available, cluster, 4, 1, x, z, rounds=1)
         design = x if z is None else np.hstack([x, z])
         pooled = maximum(np.zeros((design.shape[1], 3)), 0.0, 1e-2, counts, available, design)
         offset = z @ pooled[size:] if common else np.zeros((12, 1))
@@ -133,7 +137,7 @@ class TestExpansion:
         counts, available, cluster, x = simulated(size, n=10**7)
         available[:] = True
         counts = np.maximum(counts, 10**4)
-        h, b, _ = expand_likelihood(counts, available, cluster, 4, 1, x)
+        h, b, _ = by_cluster(counts, available, cluster, 4, 1, x)
         for c in range(4):
             rows = cluster == c
             args = counts[rows] / 1e6, available[rows], x[rows]
@@ -146,7 +150,7 @@ class TestExpansion:
     def test_of_one_row_by_hand(self):
         """From H = n p (1 - p) of a single row follow p and the estimate; b must fit them."""
         counts = np.array([[30, 50, 20], [3, 1, 9], [0, 40, 2]])
-        h, b, _ = expand_likelihood(counts, np.ones((3, 3)), np.arange(3), 3, 1, np.ones((3, 1)))
+        h, b, _ = by_cluster(counts, np.ones((3, 3)), np.arange(3), 3, 1, np.ones((3, 1)))
         n = counts.sum(axis=1, keepdims=True)
         root = np.sqrt(1 - 4 * h[:, :, 0, 0] / n)
         # Two roots each; the shares of the three categories sum to 1 with all of them positive.
@@ -163,8 +167,8 @@ class TestExpansion:
 
     def test_more_rows_of_the_same_add_up(self):
         counts, available, cluster, x = simulated(2)
-        one = expand_likelihood(counts * 10, available, cluster, 4, 1, x)
-        ten = expand_likelihood(
+        one = by_cluster(counts * 10, available, cluster, 4, 1, x)
+        ten = by_cluster(
             *(np.repeat(v, 10, axis=0) for v in (counts, available, cluster)),
             4,
             1,
@@ -178,8 +182,8 @@ class TestExpansion:
         counts, available, cluster, x = simulated(3)
         z = np.random.default_rng(2).normal(size=(12, 1))
         order = np.random.default_rng(3).permutation(12)
-        one = expand_likelihood(counts, available, cluster, 4, 1, x, z)
-        other = expand_likelihood(
+        one = by_cluster(counts, available, cluster, 4, 1, x, z)
+        other = by_cluster(
             *(v[order] for v in (counts, available, cluster)), 4, 1, x[order], z[order]
         )
         for a, b in zip(one, other, strict=True):
@@ -194,7 +198,7 @@ class TestExpansion:
         ones, clusters = np.ones((20, 1)), np.arange(20)
         share = []
         for y in (counts, apart):
-            h, *_ = expand_likelihood(y, np.ones((20, 2)), clusters, 20, 1, ones)
+            h, *_ = by_cluster(y, np.ones((20, 2)), clusters, 20, 1, ones)
             share.append((1 + np.sqrt(1 - 4 * h[0, 0, 0, 0] / 12)) / 2)
         assert 0.5 <= share[0] < 0.6  # 10 of 12 is chance, among clusters at a half
         assert 0.75 < share[1] < 10 / 12
@@ -297,34 +301,34 @@ class TestCannotFail:
                 available[np.arange(12), counts.argmax(axis=1)] = True
                 with warnings.catch_warnings():
                     warnings.simplefilter("error")  # nor may numpy complain on the way
-                    h, b, coupling = expand_likelihood(counts, available, cluster, 4, 1, x)
+                    h, b, coupling = by_cluster(counts, available, cluster, 4, 1, x)
                 assert_is_usable(h, b, coupling, 4, categories - 1, size)
 
     @pytest.mark.parametrize("size", [1, 2, 3])
     def test_one_cluster_one_row_each_and_unused_levels(self, size):
         counts, available, cluster, x = simulated(size)
-        h, b, coupling = expand_likelihood(counts, available, 0 * cluster, 1, 1, x)
+        h, b, coupling = by_cluster(counts, available, 0 * cluster, 1, 1, x)
         assert_is_usable(h, b, coupling, 1, 3, size)
-        h, b, coupling = expand_likelihood(counts, available, np.arange(12) + 1, 15, 1, x)
+        h, b, coupling = by_cluster(counts, available, np.arange(12) + 1, 15, 1, x)
         assert_is_usable(h, b, coupling, 15, 3, size)
         # Clusters without rows (first and last) say nothing.
         assert not h[[0, 13, 14]].any()
         assert not b[[0, 13, 14]].any()
         assert h[1:13].any(axis=(1, 2, 3)).all()
-        h, b, coupling = expand_likelihood(counts[:1], available[:1], np.zeros(1, int), 1, 1, x[:1])
+        h, b, coupling = by_cluster(counts[:1], available[:1], np.zeros(1, int), 1, 1, x[:1])
         assert_is_usable(h, b, coupling, 1, 3, size)
 
     def test_what_says_nothing_weighs_nothing(self):
         """Off the menu, or without counts: H and b are 0, so the prior alone speaks."""
         data = simulated(2)
         never_on_the_menu_in_a_cluster(*data)
-        h, b, _ = expand_likelihood(*data[:3], 4, 1, data[3])
+        h, b, _ = by_cluster(*data[:3], 4, 1, data[3])
         assert not h[0, 0].any()
         assert not b[0, 0].any()
         assert h[1:, 0].any(axis=(-1, -2)).all()
         data = simulated(2)
         totals_of_zero(*data)
-        h, b, _ = expand_likelihood(*data[:3], 4, 1, data[3])
+        h, b, _ = by_cluster(*data[:3], 4, 1, data[3])
         assert not h[:2].any()
         assert not b[:2].any()
         assert h[2:].any(axis=(1, 2, 3)).all()
@@ -333,7 +337,7 @@ class TestCannotFail:
         """H is n p (1 - p) [1, x; x, x^2] there: no more is known than of the sum."""
         data = simulated(2)
         constant_in_a_cluster(*data)
-        h, *_ = expand_likelihood(*data[:3], 4, 1, data[3])
+        h, *_ = by_cluster(*data[:3], 4, 1, data[3])
         expected = h[3, :, :1, :1] * np.array([[1, 1.5], [1.5, 2.25]])
         np.testing.assert_allclose(h[3], expected, rtol=1e-12)
 
@@ -343,7 +347,7 @@ class TestCannotFail:
         counts, available, cluster, x = simulated(1)
         counts[cluster == 2, reference], available[cluster == 2, reference] = 0, False
         available[np.arange(12), (reference + 1) % 4] = True
-        h, b, coupling = expand_likelihood(counts, available, cluster, 4, reference, x)
+        h, b, coupling = by_cluster(counts, available, cluster, 4, reference, x)
         assert_is_usable(h, b, coupling, 4, 3, 1)
         free = np.arange(4) != reference
         n = (counts.sum(axis=1, keepdims=True) * available)[:, free]
@@ -353,6 +357,6 @@ class TestCannotFail:
     def test_arguments_are_left_as_they_are(self):
         data = simulated(2)
         before = [v.copy() for v in data]
-        expand_likelihood(*data[:3], 4, 1, data[3], data[3][:, 1:])
+        by_cluster(*data[:3], 4, 1, data[3], data[3][:, 1:])
         for a, b in zip(data, before, strict=True):
             np.testing.assert_array_equal(a, b)

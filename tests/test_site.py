@@ -1,6 +1,5 @@
 """The built site: no warnings, no dead links, nothing from another address, one search box."""
 
-import importlib.util
 import re
 import subprocess
 import sys
@@ -11,20 +10,10 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 from bs4 import BeautifulSoup
+from scripts import load
 
 ROOT = Path(__file__).parents[1]
 REMOTE = re.compile(r"(https?:)?//", re.IGNORECASE)
-
-# One build for all tests of this file, also where several workers share the tests.
-pytestmark = pytest.mark.xdist_group("site")
-
-
-def load(path):
-    """Import a script of book/, which is no package."""
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")

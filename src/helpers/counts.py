@@ -1,6 +1,5 @@
 """Tables of counts over categories, with what was on the menu in each row."""
 
-import difflib
 import warnings
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,18 +11,12 @@ import pandas as pd
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
+from helpers.messages import listing, require_known
+
 __all__ = ["CategoryCounts", "read_counts"]
 
 # From here on, double precision no longer tells a whole number from the next.
 _TOO_LARGE = 2**53
-_LISTED = 5
-
-
-def _listing(items, limit=_LISTED):
-    """Name the first few of many things, and say how many more there are."""
-    items = [str(item) for item in items]
-    more = f" and {len(items) - limit} more" if len(items) > limit else ""
-    return ", ".join(items[:limit]) + more
 
 
 def _cells(bad, rows, categories):
@@ -31,7 +24,7 @@ def _cells(bad, rows, categories):
     at_row, at_column = np.nonzero(bad)
     rows_hit = rows[np.unique(at_row)]
     columns_hit = [categories[k] for k in np.unique(at_column)]
-    return f"row(s) {_listing(rows_hit)}, column(s) {_listing(columns_hit)}"
+    return f"row(s) {listing(rows_hit)}, column(s) {listing(columns_hit)}"
 
 
 def _require_columns(frame, names, role):
@@ -42,14 +35,7 @@ def _require_columns(frame, names, role):
                 f"The name of a column is needed as {role}, not a {type(name).__name__}: put it "
                 "into the table and give its name."
             )
-        if name not in frame.columns:
-            close = difflib.get_close_matches(str(name), map(str, frame.columns), n=3, cutoff=0.5)
-            hint = (
-                f"did you mean {' or '.join(map(repr, close))}?"
-                if close
-                else (f"the columns are {_listing(frame.columns, 12)}.")
-            )
-            raise ValueError(f"There is no column {name!r} (given as {role}): {hint}")
+        require_known("column", [name], frame.columns, f" (given as {role})")
         if (frame.columns == name).sum() > 1:
             raise ValueError(
                 f"The column {name!r} (given as {role}) occurs more than once: "
@@ -100,7 +86,7 @@ def _numbers(frame, rows, role):
         if no_number.any() or not pd.api.types.is_numeric_dtype(numbers):
             raise ValueError(
                 f"The {role} column {name!r} holds what is no number in row(s) "
-                f"{_listing(rows[no_number])} (such as {column[no_number].iloc[0]!r}): "
+                f"{listing(rows[no_number])} (such as {column[no_number].iloc[0]!r}): "
                 "correct the entries, or encode the column as numbers."
             )
         out[:, k] = numbers.to_numpy(dtype=float, na_value=np.nan)
@@ -114,7 +100,7 @@ def _booleans(values, rows, what):
     if not known.all():
         raise ValueError(
             f"{what} must be True or False (or 1 or 0) everywhere, and is not in row(s) "
-            f"{_listing(rows[~known.all(axis=1)])}: fill the gaps, or correct the entries."
+            f"{listing(rows[~known.all(axis=1)])}: fill the gaps, or correct the entries."
         )
     return values.astype(float).to_numpy().astype(bool)
 
@@ -132,7 +118,7 @@ def _as_date(values, rows, name):
     missing = values.isna().to_numpy()
     if missing.any():
         raise ValueError(
-            f"The date column {name!r} is missing in row(s) {_listing(rows[missing])}: "
+            f"The date column {name!r} is missing in row(s) {listing(rows[missing])}: "
             "fill the gaps, or leave these rows out."
         )
     if pd.api.types.is_string_dtype(values.dtype) or values.dtype == object:
@@ -232,13 +218,13 @@ class CategoryCounts:
             )
         repeated = sorted({c for c in categories if categories.count(c) > 1})
         if repeated:
-            raise ValueError(f"Each category must be given once: {_listing(repeated)} is repeated.")
+            raise ValueError(f"Each category must be given once: {listing(repeated)} is repeated.")
         labels = [self.cluster_name, self.date_name]
         labels += [] if self.predictors is None else map(str, pd.DataFrame(self.predictors))
         clash = [c for c in categories if c in labels]
         if clash:
             raise ValueError(
-                f"{_listing(clash)} names both a category and the cluster, date or a predictor: "
+                f"{listing(clash)} names both a category and the cluster, date or a predictor: "
                 "rename one of them."
             )
         if counts.ndim != 2 or counts.shape[1] != len(categories) or len(counts) == 0:
@@ -291,7 +277,7 @@ class CategoryCounts:
         large = values.sum(axis=1) >= _TOO_LARGE
         if large.any():
             raise ValueError(
-                f"The total is too large (2**53 or more) in row(s) {_listing(rows[large])}: "
+                f"The total is too large (2**53 or more) in row(s) {listing(rows[large])}: "
                 "rescale the units of the counts."
             )
         return values.astype(np.int64)
@@ -301,13 +287,13 @@ class CategoryCounts:
         empty = ~available.any(axis=1)
         if empty.any():
             raise ValueError(
-                f"Nothing was on the menu in row(s) {_listing(self.rows[empty])}: leave these rows "
+                f"Nothing was on the menu in row(s) {listing(self.rows[empty])}: leave these rows "
                 "out, or correct their availability."
             )
         never = ~available.any(axis=0)
         if never.any():
             raise ValueError(
-                f"Never on the menu: {_listing(categories[never])}. Leave these categories out: "
+                f"Never on the menu: {listing(categories[never])}. Leave these categories out: "
                 "the data cannot tell how they would have been chosen."
             )
         menus = csr_array(np.unique(available, axis=0).astype(np.int64))
@@ -329,7 +315,7 @@ class CategoryCounts:
             missing = cluster.codes < 0
             if missing.any():
                 raise ValueError(
-                    f"The cluster is missing in row(s) {_listing(self.rows[missing])}: fill the "
+                    f"The cluster is missing in row(s) {listing(self.rows[missing])}: fill the "
                     "gaps, or leave these rows out."
                 )
             put("cluster", cluster)
@@ -364,18 +350,18 @@ class CategoryCounts:
         no_total = self.n == 0
         if no_total.any():
             notes.append(
-                f"row(s) {_listing(self.rows[no_total])} have a total of 0 and carry no information"
+                f"row(s) {listing(self.rows[no_total])} have a total of 0 and carry no information"
             )
         no_choice = self.available.sum(axis=1) == 1
         if no_choice.any():
             notes.append(
-                f"row(s) {_listing(self.rows[no_choice])} had one category on the menu, so their "
+                f"row(s) {listing(self.rows[no_choice])} had one category on the menu, so their "
                 "counts carry no information"
             )
         never = self.counts.sum(axis=0) == 0
         if never.any():
             notes.append(
-                f"{_listing(categories[never])} was on the menu but never chosen, so that its "
+                f"{listing(categories[never])} was on the menu but never chosen, so that its "
                 "estimates rest on the prior"
             )
         if self.cluster is not None:
@@ -383,7 +369,7 @@ class CategoryCounts:
             unused = np.setdiff1d(np.arange(len(levels)), self.cluster.codes)
             if len(unused):
                 notes.append(
-                    f"cluster(s) {_listing(levels[unused])} have no rows, so that their estimates "
+                    f"cluster(s) {listing(levels[unused])} have no rows, so that their estimates "
                     "rest on the other clusters"
                 )
         if notes:
@@ -563,14 +549,14 @@ class CategoryCounts:
             missing = frame[name].isna().to_numpy()
             if missing.any():
                 raise ValueError(
-                    f"The column {name!r} is missing in line(s) {_listing(positions[missing])}: "
+                    f"The column {name!r} is missing in line(s) {listing(positions[missing])}: "
                     "fill the gaps, or leave these lines out."
                 )
         twice = frame.duplicated([row, category], keep=False)
         if twice.any():
             pairs = frame.loc[twice, [row, category]].drop_duplicates().itertuples(index=False)
             raise ValueError(
-                f"More than one line for {_listing(tuple(map(str, pair)) for pair in pairs)} "
+                f"More than one line for {listing(tuple(map(str, pair)) for pair in pairs)} "
                 f"(columns {row!r}, {category!r}): add them up, or drop the duplicates."
             )
         constant = [name for name in (cluster, date, *predictors) if name is not None]
@@ -582,7 +568,7 @@ class CategoryCounts:
             if varies.any():
                 raise ValueError(
                     f"The column {name!r} must be the same in all lines of a row, and is not in "
-                    f"row(s) {_listing(varies.index[varies])}."
+                    f"row(s) {listing(varies.index[varies])}."
                 )
 
         labels = pd.Index(frame[row].unique(), name=row)
@@ -771,7 +757,7 @@ def _given_menus(available, menus, categories, rows, frame):
             raise ValueError(
                 f"The availability frame must have the same row labels as the data ({len(frame)} "
                 f"rows); it has {len(available)} rows, with labels such as "
-                f"{_listing(available.index, 3)}."
+                f"{listing(available.index, 3)}."
             )
     else:
         available = np.asarray(available)
@@ -782,14 +768,7 @@ def _given_menus(available, menus, categories, rows, frame):
             )
         return _booleans(available, rows, "Availability")
     for name in names:
-        if name not in categories:
-            close = difflib.get_close_matches(str(name), map(str, categories), n=3, cutoff=0.5)
-            hint = (
-                f"did you mean {' or '.join(map(repr, close))}?"
-                if close
-                else f"the categories are {_listing(categories, 12)}."
-            )
-            raise ValueError(f"Availability is given for {name!r}, which is no category: {hint}")
+        require_known("category", [name], categories, " (given in `available`)")
         if isinstance(available, Mapping):
             _require_columns(frame, [available[name]], f"availability of {name!r}")
             column = frame[available[name]]
@@ -856,6 +835,6 @@ def read_counts(path, categories=None, **options):
         if not categories:
             raise ValueError(
                 "No column is named n_*: name the count columns with `categories`. The columns "
-                f"are {_listing(frame.columns, 12)}."
+                f"are {listing(frame.columns, 12)}."
             )
     return CategoryCounts.from_wide(frame, categories, **options)

@@ -77,6 +77,27 @@ def as_logits(logits, p):
     return pt.log(p)
 
 
+def as_rv_inputs(op, parameters, size, rng):
+    """Coerce what a random variable of a class `op` is made from, as PyMC's own do."""
+    parameters = [pt.as_tensor(parameter) for parameter in parameters]
+    size = normalize_size_param(size)
+    if rv_size_is_none(size):
+        size = implicit_size_from_params(*parameters, ndims_params=op.ndims_params)
+    return parameters, size, normalize_rng_param(rng)
+
+
+def log_coefficient(value):
+    """Logarithm of the number of orders in which these choices can have been made."""
+    value = value.astype("float64")  # of small integers PyTensor takes it in single precision
+    return factln(pt.sum(value, axis=-1)) - pt.sum(factln(value), axis=-1)
+
+
+def on_support(res, value, n):
+    """Minus infinity for what are no counts, or do not add up."""
+    right = pt.all(pt.ge(value, 0), axis=-1) & pt.eq(pt.sum(value, axis=-1), n)
+    return pt.switch(right, res, -np.inf)
+
+
 def _on_menu(logits, available):
     """Logits with unavailable categories at -inf: exact in value and in gradient."""
     return pt.switch(available, logits, -np.inf)
@@ -89,14 +110,8 @@ class MaskedMultinomialRV(SymbolicRandomVariable):
 
     @classmethod
     def rv_op(cls, n, logits, available, *, size=None, rng=None):
-        n = pt.as_tensor(n, dtype=int)
-        logits = pt.as_tensor(logits)
-        available = pt.as_tensor(available)
-        rng = normalize_rng_param(rng)
-        size = normalize_size_param(size)
-
-        if rv_size_is_none(size):
-            size = implicit_size_from_params(n, logits, available, ndims_params=cls.ndims_params)
+        parameters = pt.as_tensor(n, dtype=int), logits, available
+        (n, logits, available), size, rng = as_rv_inputs(cls, parameters, size, rng)
 
         # The multinomial sampler gives whatever rounding leaves over to the last category, which
         # may not be on the menu. Drawing in ascending order of p makes the last the likeliest.
@@ -113,10 +128,8 @@ class MaskedMultinomialRV(SymbolicRandomVariable):
         back = pt.broadcast_to(pt.argsort(order, axis=-1), ascending.shape)
         draws = pt.take_along_axis(ascending, back, axis=-1)
 
-        return cls(
-            inputs=[rng, size, n, logits, available],
-            outputs=[next_rng, draws],
-        )(rng, size, n, logits, available)
+        inputs = [rng, size, n, logits, available]
+        return cls(inputs=inputs, outputs=[next_rng, draws])(*inputs)
 
 
 class MaskedMultinomial(Discrete):

@@ -76,7 +76,7 @@ def random_walk(name, sd, gaps, *, dims, weights=None, centring="auto", informat
     centring : {"auto", "conditioned", "centred", "noncentred"}
         Parametrisation of the steps, as in :func:`~helpers.effects.cluster_intercepts`.
     information : tuple of numpy.ndarray, optional
-        h and b, each of shape (D, contrast), as from :func:`~helpers.pilot.expand_with_dates`.
+        h and b, each of shape (D, contrast), as from :func:`~helpers.pilot.expand_likelihood`.
 
     Returns
     -------

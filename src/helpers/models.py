@@ -12,7 +12,7 @@ from helpers.distributions import MaskedMultinomial
 from helpers.drift import date_gaps, random_walk
 from helpers.effects import CENTRINGS, COVARIANCES, cluster_intercepts, correlated_effects
 from helpers.overdispersed import MaskedDirichletMultinomial
-from helpers.pilot import dispersion, expand_likelihood, expand_with_dates
+from helpers.pilot import expand_likelihood
 from helpers.unknown_menus import ZeroInflatedMultinomial
 
 __all__ = [
@@ -114,7 +114,7 @@ def choose_likelihood(data, *, effects="slopes", drift=None):
         The choice.
     ratio : float
         The evidence: squared residuals relative to what a multinomial expects, see
-        :func:`~helpers.pilot.dispersion`.
+        :class:`~helpers.pilot.Expansion`.
 
     Examples
     --------
@@ -130,9 +130,9 @@ def choose_likelihood(data, *, effects="slopes", drift=None):
     if drift is not None:
         distinct = _distinct_dates(data)
         dates = {"date": distinct.get_indexer(data.date), "n_dates": len(distinct)}
-    pilot = _for_pilot(data, data.available, effects, place)
-    ratio, freedom = dispersion(*pilot, **dates)
-    scatters = ratio > 1.1 and ratio > 1 + 3 * np.sqrt(2 / freedom)
+    found = expand_likelihood(*_for_pilot(data, data.available, effects, place), **dates)
+    ratio = found.dispersion
+    scatters = ratio > 1.1 and ratio > 1 + 3 * np.sqrt(2 / found.freedom)
     return ("dirichlet-multinomial" if scatters else "multinomial"), ratio
 
 
@@ -381,136 +381,57 @@ def masked_regression(
     _require("likelihood", likelihood, ("multinomial", "dirichlet-multinomial"))
     _require("drift", drift, (None, "walk"))
     _require("availability", availability, ("known", "unknown", "ignored"))
-    _require("menu_of", menu_of, ("row", "cluster"))
-    overdispersed = likelihood == "dirichlet-multinomial"
-    if overdispersed and availability == "unknown":
-        raise ValueError(
-            "Unknown menus and scatter are rival explanations of the same zeros, and only the "
-            'multinomial sums menus out here: use availability="known" or '
-            'likelihood="multinomial". Chapter 7 shows a model with both.'
-        )
-    dates = _distinct_dates(data) if drift is not None else None
     n_predictors = data.predictors.shape[1]
     if effects == "slopes" and not n_predictors:
         effects = "intercepts"
-    if effects != "pooled" and data.cluster is None:
-        raise ValueError(
-            f'effects="{effects}" needs a cluster for each row: give `cluster` when reading the '
-            'counts, or use effects="pooled".'
-        )
+    scaled = _standardise(data.predictors) if n_predictors else None
+    unknown, overdispersed = availability == "unknown", likelihood == "dirichlet-multinomial"
+    _check_clusters(data, effects)
+    _check_unknown(data, unknown, overdispersed, inflated, menu_of, psi_by)
     if reference is None:
         reference = choose_reference(data, availability)
     _require("reference", reference, data.categories)
-    unknown = availability == "unknown"
-    if unknown:
-        inflated = _inflated(data, inflated, reference)
-        _require("psi_by", psi_by, (None, "cluster"))
-        if data.cluster is None and "cluster" in (menu_of, psi_by):
-            raise ValueError("Menus or psi by cluster need a cluster for each row.")
-        if menu_of == psi_by == "cluster":
-            raise ValueError(
-                "With one menu for each cluster there is nothing to tell a psi of its own from: "
-                'leave out `psi_by`, or use menu_of="row".'
-            )
-    elif inflated is not None or menu_of != "row" or psi_by is not None:
-        raise ValueError(
-            "`inflated`, `menu_of` and `psi_by` are about unknown menus: give "
-            'availability="unknown".'
-        )
+    place = data.categories.index(reference)
     priors = dict(priors or {})
-    for name in priors:
-        _require("a prior's name", name, tuple(DEFAULT_PRIORS))
+    _check_priors(priors, effects, n_predictors, covariance, unknown, overdispersed, drift)
 
     def prior(name, dims):
         return priors.get(name, DEFAULT_PRIORS[name])(name, dims=dims)
 
-    _used(priors, effects, n_predictors, covariance, unknown, overdispersed, drift)
-    place = data.categories.index(reference)
-    contrasts = [c for c in data.categories if c != reference]
-    coords = data.coords | {"contrast": contrasts}
+    coords = data.coords | {"contrast": [c for c in data.categories if c != reference]}
+    if effects == "slopes":
+        coords["effect"] = ["intercept", *data.predictors.columns]
+    if drift is not None:
+        dates = _distinct_dates(data)
+        date_codes = dates.get_indexer(data.date)
+        coords["date"] = dates.to_numpy()
     menus = np.ones_like(data.available) if availability == "ignored" else data.available
     pilot_menus = menus
     if unknown:
-        coords["inflated"] = inflated
-        doubt = np.isin(data.categories, inflated)
+        coords["inflated"] = _inflated(data, inflated, reference)
+        doubt = np.isin(data.categories, coords["inflated"])
         # The pilot takes every zero in doubt for a missing category: it only has to be near.
         pilot_menus = menus & ~(doubt & (data.counts == 0))
-    scaled = _standardise(data.predictors) if n_predictors else None
-    if effects == "slopes":
-        fixed = fixed_within_clusters(data)
-        if fixed:
-            raise ValueError(
-                f"The predictor {', '.join(fixed)} is the same in all rows of each cluster, so its "
-                "slope cannot be told apart from the clusters' intercepts: use "
-                'effects="intercepts", which gives it a common slope.'
-            )
-        coords["effect"] = ["intercept", *data.predictors.columns]
-    if drift is not None:
-        date_codes = dates.get_indexer(data.date)
-        on_some_menu = np.zeros((len(dates), len(data.categories)), dtype=bool)
-        np.logical_or.at(on_some_menu, date_codes, menus)
-        coords["date"] = dates.to_numpy()
+    information = by_date = None
+    if centring in ("auto", "conditioned") and (effects != "pooled" or drift is not None):
+        pilot = expand_likelihood(
+            *_for_pilot(data, pilot_menus, effects, place),
+            overdispersed=overdispersed,
+            **({} if drift is None else {"date": date_codes, "n_dates": len(dates)}),
+        )
+        information, by_date = pilot.by_cluster, pilot.by_date
 
     with pm.Model(coords=coords) as model:
         available = pm.Data("available", menus, dims=("row", "category"))
         n = pm.Data("n", data.n, dims="row")
         if effects != "pooled" or psi_by is not None:
-            cluster_index = pm.Data("cluster_index", data.cluster.codes.astype(int), dims="row")
+            pm.Data("cluster_index", data.cluster.codes.astype(int), dims="row")
+        x = _scaled_predictors(data, scaled) if n_predictors else None
+        logits = _effects_by_row(prior, effects, covariance, centring, information, place, x)
         if drift is not None:
             date_index = pm.Data("date_index", date_codes, dims="row")
-        if n_predictors:
-            x_mean, x_sd, _ = scaled
-            x = pm.Data("predictors", data.predictors.to_numpy(), dims=("row", "predictor"))
-            x_mean = pm.Data("predictor_mean", x_mean, dims="predictor")
-            x_sd = pm.Data("predictor_sd", x_sd, dims="predictor")
-            x = (x - x_mean) / x_sd
-
-        information = by_date = None
-        if centring in ("auto", "conditioned") and (effects != "pooled" or drift is not None):
-            pilot = _for_pilot(data, pilot_menus, effects, place)
-            if drift is None:
-                information = expand_likelihood(*pilot, overdispersed=overdispersed)
-            else:
-                information, by_date = expand_with_dates(
-                    *pilot, date=date_codes, n_dates=len(dates), overdispersed=overdispersed
-                )
-
-        if effects == "pooled":
-            by_row = _with_reference(prior("intercept", "contrast"), place)
-            by_row = pt.broadcast_to(by_row, (n.shape[0], len(data.categories)))
-        elif effects == "intercepts":
-            if information is not None:
-                h, b, coupling = information
-                information = h[..., 0, 0], b[..., 0], coupling
-            intercept = cluster_intercepts(
-                "intercept",
-                prior("intercept_mean", "contrast"),
-                prior("intercept_sd", "contrast"),
-                dims=("cluster", "contrast"),
-                centring=centring,
-                information=information,
-            )
-            by_row = _with_reference(intercept, place)[cluster_index]
-        else:
-            theta = correlated_effects(
-                "effects",
-                dims=("cluster", "contrast", "effect"),
-                mean=prior("effects_mean", ("contrast", "effect")),
-                sd=prior("effects_sd", ("contrast", "effect"))
-                if covariance != "kronecker"
-                else None,
-                covariance=covariance,
-                centring=centring,
-                information=information,
-            )
-            theta = _with_reference(theta, place, axis=1)
-            by_row = theta[..., 0][cluster_index]
-            for p in range(n_predictors):
-                by_row = by_row + theta[..., p + 1][cluster_index] * x[:, p, None]
-        if n_predictors and effects != "slopes":
-            slope = prior("slope", ("predictor", "contrast"))
-            by_row = by_row + x @ _with_reference(slope, place)
-        if drift is not None:
+            on_some_menu = np.zeros((len(dates), len(data.categories)), dtype=bool)
+            np.logical_or.at(on_some_menu, date_codes, menus)
             walk = random_walk(
                 "drift",
                 prior("drift_sd", "contrast"),
@@ -520,33 +441,127 @@ def masked_regression(
                 centring=centring,
                 information=by_date,
             )
-            by_row = by_row + _with_reference(walk, place)[date_index]
-        logits = pm.Deterministic("logits", by_row, dims=("row", "category"))
+            logits = logits + _with_reference(walk, place)[date_index]
+        logits = pm.Deterministic("logits", logits, dims=("row", "category"))
         preference = pt.special.softmax(logits, axis=-1)
         share = pt.special.softmax(pt.switch(available, logits, -np.inf), axis=-1)
         pm.Deterministic("preference", preference, dims=("row", "category"))
         pm.Deterministic("share", share, dims=("row", "category"))
-        own = {"observed": data.counts, "dims": ("row", "category")}
+
         if unknown:
-            psi_dims = "inflated" if psi_by is None else (psi_by, "inflated")
-            of_inflated = prior("psi", psi_dims)
-            psi = pt.ones((*of_inflated.shape[:-1], len(data.categories)))
-            psi = psi[..., np.flatnonzero(doubt)].set(of_inflated)
-            if psi_by is not None:
-                psi = psi[cluster_index]
+            psi = _psi_by_row(prior, doubt, psi_by)
             known = np.where(doubt & data.available, np.nan, data.available)
             group = data.cluster.codes.astype(int) if menu_of == "cluster" else None
-            ZeroInflatedMultinomial(
-                "counts", data.n, logits, psi=psi, available=known, group=group, **own
-            )
+            counts = partial(ZeroInflatedMultinomial, psi=psi, available=known, group=group)
         elif overdispersed:
-            concentration = prior("concentration", None)
-            MaskedDirichletMultinomial(
-                "counts", n, logits, concentration=concentration, available=available, **own
-            )
+            phi = prior("concentration", None)
+            counts = partial(MaskedDirichletMultinomial, concentration=phi, available=available)
         else:
-            MaskedMultinomial("counts", n=n, logits=logits, available=available, **own)
+            counts = partial(MaskedMultinomial, available=available)
+        counts("counts", n, logits, observed=data.counts, dims=("row", "category"))
     return model
+
+
+def _scaled_predictors(data, scaled):
+    """Predictors as data in their own units, and their standardised values."""
+    mean, sd, _ = scaled
+    x = pm.Data("predictors", data.predictors.to_numpy(), dims=("row", "predictor"))
+    mean = pm.Data("predictor_mean", mean, dims="predictor")
+    sd = pm.Data("predictor_sd", sd, dims="predictor")
+    return (x - mean) / sd
+
+
+def _effects_by_row(prior, effects, covariance, centring, information, place, x):
+    """Logits of intercepts and slopes, (row, category)."""
+    model = pm.modelcontext(None)
+    if effects == "slopes":
+        theta = correlated_effects(
+            "effects",
+            dims=("cluster", "contrast", "effect"),
+            mean=prior("effects_mean", ("contrast", "effect")),
+            # Of a Kronecker product the standard deviations are products, with their own priors.
+            sd=None if covariance == "kronecker" else prior("effects_sd", ("contrast", "effect")),
+            covariance=covariance,
+            centring=centring,
+            information=information,
+        )
+        theta = _with_reference(theta, place, axis=1)
+        by_row = theta[..., 0][model["cluster_index"]]
+        for p in range(len(model.coords["predictor"])):
+            by_row = by_row + theta[..., p + 1][model["cluster_index"]] * x[:, p, None]
+        return by_row
+    if effects == "pooled":
+        by_row = _with_reference(prior("intercept", "contrast"), place)
+        by_row = pt.broadcast_to(by_row, (model["n"].shape[0], by_row.shape[0]))
+    else:
+        if information is not None:
+            h, b, coupling = information
+            information = h[..., 0, 0], b[..., 0], coupling
+        intercept = cluster_intercepts(
+            "intercept",
+            prior("intercept_mean", "contrast"),
+            prior("intercept_sd", "contrast"),
+            dims=("cluster", "contrast"),
+            centring=centring,
+            information=information,
+        )
+        by_row = _with_reference(intercept, place)[model["cluster_index"]]
+    if x is not None:
+        by_row = by_row + x @ _with_reference(prior("slope", ("predictor", "contrast")), place)
+    return by_row
+
+
+def _psi_by_row(prior, doubt, psi_by):
+    """Probabilities of being on the menu, of all categories: 1 for those not in doubt."""
+    of_inflated = prior("psi", "inflated" if psi_by is None else (psi_by, "inflated"))
+    psi = pt.ones((*of_inflated.shape[:-1], len(doubt)))
+    psi = psi[..., np.flatnonzero(doubt)].set(of_inflated)
+    return psi if psi_by is None else psi[pm.modelcontext(None)["cluster_index"]]
+
+
+def _check_clusters(data, effects):
+    """Effects that vary by cluster need clusters, and predictors that vary inside them."""
+    if effects == "pooled":
+        return
+    if data.cluster is None:
+        raise ValueError(
+            f'effects="{effects}" needs a cluster for each row: give `cluster` when reading the '
+            'counts, or use effects="pooled".'
+        )
+    if effects == "slopes":
+        fixed = fixed_within_clusters(data)
+        if fixed:
+            raise ValueError(
+                f"The predictor {', '.join(fixed)} is the same in all rows of each cluster, so its "
+                "slope cannot be told apart from the clusters' intercepts: use "
+                'effects="intercepts", which gives it a common slope.'
+            )
+
+
+def _check_unknown(data, unknown, overdispersed, inflated, menu_of, psi_by):
+    """Whether what is asked of unknown menus is possible."""
+    _require("menu_of", menu_of, ("row", "cluster"))
+    _require("psi_by", psi_by, (None, "cluster"))
+    if not unknown:
+        if inflated is not None or menu_of != "row" or psi_by is not None:
+            raise ValueError(
+                "`inflated`, `menu_of` and `psi_by` are about unknown menus: give "
+                'availability="unknown".'
+            )
+        return
+    if overdispersed:
+        raise ValueError(
+            "Unknown menus and scatter are rival explanations of the same zeros, and only the "
+            'multinomial sums menus out here: use availability="known" or '
+            'likelihood="multinomial". Chapter 7 shows a model with both.'
+        )
+    if data.cluster is None and "cluster" in (menu_of, psi_by):
+        raise ValueError("Menus or psi by cluster need a cluster for each row.")
+    if menu_of == psi_by == "cluster":
+        raise ValueError(
+            "With one menu for each cluster there is nothing to tell a psi of its own from: "
+            'leave out `psi_by`, or use menu_of="row".'
+        )
 
 
 def _for_pilot(data, menus, effects, place):
@@ -637,8 +652,10 @@ def _standardise(predictors):
     return mean, sd, x
 
 
-def _used(priors, effects, n_predictors, covariance, unknown, overdispersed, drift):
-    """Refuse priors of parameters that this model does not have."""
+def _check_priors(priors, effects, n_predictors, covariance, unknown, overdispersed, drift):
+    """Refuse priors of parameters that there are not, or that this model does not have."""
+    for name in priors:
+        _require("a prior's name", name, tuple(DEFAULT_PRIORS))
     used = {
         "pooled": ["intercept"],
         "intercepts": ["intercept_mean", "intercept_sd"],

@@ -1,42 +1,13 @@
 """The rows that a prediction is for: rows of the model, or new ones."""
 
-import difflib
-
 import numpy as np
 import pandas as pd
 
 from helpers.draws import value_by_draw
 from helpers.drift import walk_at
+from helpers.messages import require_known
 
-__all__ = ["require_known", "wanted_rows"]
-
-
-def require_known(what, names, known):
-    """
-    Refuse names that are not among the known ones, saying which are close.
-
-    Parameters
-    ----------
-    what : str
-        What they are names of.
-    names, known : sequence
-        The names, and those allowed.
-
-    Raises
-    ------
-    ValueError
-    """
-    known = list(known)
-    for name in names:
-        if name not in known:
-            texts = list(map(str, known))
-            close = difflib.get_close_matches(str(name), texts, n=3, cutoff=0.5)
-            hint = (
-                f"did you mean {' or '.join(map(repr, close))}?"
-                if close
-                else f"known are {', '.join(texts[:30])}{', ...' if len(texts) > 30 else ''}."
-            )
-            raise ValueError(f"There is no {what} {name!r}: {hint}")
+__all__ = ["wanted_rows"]
 
 
 def wanted_rows(model, rows):

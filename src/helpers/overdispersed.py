@@ -2,11 +2,8 @@
 
 import numpy as np
 import pytensor.tensor as pt
-from pymc.distributions.dist_math import check_parameters, factln
+from pymc.distributions.dist_math import check_parameters
 from pymc.distributions.distribution import Discrete, SymbolicRandomVariable
-from pymc.distributions.shape_utils import implicit_size_from_params, rv_size_is_none
-from pymc.pytensorf import normalize_rng_param
-from pytensor.tensor.random.utils import normalize_size_param
 from pytensor.tensor.variable import TensorConstant
 
 from helpers.distributions import (
@@ -14,7 +11,10 @@ from helpers.distributions import (
     MaskedMultinomialRV,
     as_available,
     as_logits,
+    as_rv_inputs,
     as_total,
+    log_coefficient,
+    on_support,
 )
 from helpers.unknown_menus import (
     GROUP_LIMIT,
@@ -78,11 +78,6 @@ def _log_gamma_draws(log_a, shape, rng):
     return rng, pt.log(whole) - wait / pt.maximum(a, 1e-290)
 
 
-def _coefficient(value):
-    value = value.astype("float64")  # of small integers PyTensor takes it in single precision
-    return factln(pt.sum(value, axis=-1)) - pt.sum(factln(value), axis=-1)
-
-
 _MASKED_NEED = "n >= 0, concentration > 0, at least one category with p > 0 available in every row"
 _INFLATED_NEED = (
     "n >= 0, a > 0, 0 <= psi <= 1, and in every row a category that is sure to be on the menu "
@@ -97,12 +92,8 @@ class MaskedDirichletMultinomialRV(SymbolicRandomVariable):
 
     @classmethod
     def rv_op(cls, n, logits, concentration, available, *, size=None, rng=None):
-        parameters = list(map(pt.as_tensor, (n, logits, concentration, available)))
+        parameters, size, rng = as_rv_inputs(cls, (n, logits, concentration, available), size, rng)
         n, logits, concentration, available = parameters
-        rng = normalize_rng_param(rng)
-        size = normalize_size_param(size)
-        if rv_size_is_none(size):
-            size = implicit_size_from_params(*parameters, ndims_params=cls.ndims_params)
         concentration = check_parameters(
             concentration,
             pt.all(pt.gt(concentration, 0)),
@@ -225,11 +216,10 @@ class MaskedDirichletMultinomial(Discrete):
         # Only what was chosen has a term, so nothing is said of the categories off the menu.
         rising = _log_rising(pt.switch(positive, log_a, 0.0), pt.switch(positive, value, 0))
         total = pt.sum(value, axis=-1)
-        res = _coefficient(value) + pt.sum(rising, axis=-1) - _log_rising(log_phi, total)
-        impossible = pt.lt(value, 0) | (positive & pt.invert(available))
-        res = pt.switch(pt.any(impossible, axis=-1) | pt.neq(total, n), -np.inf, res)
+        res = log_coefficient(value) + pt.sum(rising, axis=-1) - _log_rising(log_phi, total)
+        impossible = pt.any(positive & pt.invert(available), axis=-1)
         return check_parameters(
-            res,
+            on_support(pt.switch(impossible, -np.inf, res), value, n),
             pt.ge(n, 0),
             pt.gt(concentration, 0),
             pt.any(pt.gt(masked, -np.inf), axis=-1),
@@ -247,12 +237,8 @@ class ZeroInflatedDirichletMultinomialRV(SymbolicRandomVariable):
 
     @classmethod
     def rv_op(cls, n, a, psi, available, *, size=None, rng=None):
-        parameters = list(map(pt.as_tensor, (n, a, psi, available)))
+        parameters, size, rng = as_rv_inputs(cls, (n, a, psi, available), size, rng)
         n, a, psi, available = parameters
-        rng = normalize_rng_param(rng)
-        size = normalize_size_param(size)
-        if rv_size_is_none(size):
-            size = implicit_size_from_params(*parameters, ndims_params=cls.ndims_params)
         full = effective_psi(psi, available)
         full = check_parameters(
             full,
@@ -389,12 +375,11 @@ class ZeroInflatedDirichletMultinomial(Discrete):
         res = pt.logsumexp(log_weight - _log_rising(log_sum, total[..., None]), axis=-1)
         rising = _log_rising(pt.log(a), pt.switch(positive, value, 0))
         chance = pt.switch(positive, pt.log(pt.switch(pt.gt(psi, 0), psi, 1.0)), 0.0)
-        res = res + _coefficient(value) + pt.sum(rising + chance, axis=-1)
+        res = res + log_coefficient(value) + pt.sum(rising + chance, axis=-1)
         res = pt.switch(pt.eq(total, 0) & pt.eq(n, 0), 0.0, res)
-        impossible = pt.lt(value, 0) | (positive & pt.eq(psi, 0))
-        res = pt.switch(pt.any(impossible, axis=-1) | pt.neq(total, n), -np.inf, res)
+        impossible = pt.any(positive & pt.eq(psi, 0), axis=-1)
         return check_parameters(
-            res,
+            on_support(pt.switch(impossible, -np.inf, res), value, n),
             pt.ge(n, 0),
             pt.all(pt.gt(a, 0), axis=-1),
             *psi_is_right(psi, nonempty=False),

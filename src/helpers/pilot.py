@@ -1,17 +1,52 @@
 """What the counts say about each cluster's effects, before any sampling: a quadratic expansion."""
 
 import copy
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import brentq
 from scipy.special import softmax
 
-__all__ = ["dispersion", "expand_likelihood", "expand_with_dates"]
+__all__ = ["Expansion", "expand_likelihood"]
 
 # A pilot only has to be near: it stops when no logit moves by more than this.
 TOLERANCE = 1e-6
 # Doubles in one block of second derivatives; rows are taken in pieces of this size.
 BLOCK = 4_000_000
+
+
+@dataclass(frozen=True)
+class Expansion:
+    r"""
+    What :func:`expand_likelihood` finds.
+
+    Attributes
+    ----------
+    by_cluster : tuple of numpy.ndarray
+        Of the effects of each cluster: `information`, shape (C, K - 1, P, P), which is H, minus
+        the second derivative of the log-likelihood at the estimate,
+        :math:`\sum_i n_i p_{ik} (1 - p_{ik}) x_i x_i'`; `score`, shape (C, K - 1, P), which is b,
+        H times the estimate plus the first derivative there; `coupling`, shape
+        (C, (K - 1) P, (K - 1) P), which is B. With
+        :math:`t_{ck} = C_{ck}' (\theta_{ck} - \hat\theta_{ck})`, where :math:`C C'` is H plus
+        the penalties, the effects of all categories of a cluster are about :math:`N(0, B B')` in
+        terms of t: what H, taken category by category, leaves out.
+    by_date : tuple of numpy.ndarray or None
+        Of the shifts at each date: h and b, each of shape (D, K - 1). The log-likelihood is about
+        :math:`b w - \tfrac12 h w^2`; the estimates have mean zero over dates.
+    dispersion : float
+        Squared residuals relative to what a multinomial expects, about 1 if rows are such. Like
+        Pearson's statistic by its degrees of freedom, but where less than one choice is expected
+        a single one weighs no more, so that a few rare categories do not make it.
+    freedom : float
+        Degrees of freedom that the dispersion rests on: its standard error is about the root of 2
+        by these.
+    """
+
+    by_cluster: tuple
+    by_date: tuple | None
+    dispersion: float
+    freedom: float
 
 
 def expand_likelihood(
@@ -23,8 +58,10 @@ def expand_likelihood(
     varying,
     common=None,
     *,
+    date=None,
+    n_dates=0,
     overdispersed=False,
-    rounds=4,
+    rounds=None,
     steps=50,
 ):
     r"""
@@ -35,7 +72,8 @@ def expand_likelihood(
     The estimate is a penalised maximum: all rows together first, then each cluster with normal
     penalties around the common values, whose standard deviations are estimated along the way
     (empirical Bayes). So everything stays finite where a category was never chosen, or never on
-    the menu, in a cluster, and where a predictor does not vary in it.
+    the menu, in a cluster, and where a predictor does not vary in it. With dates the logits may
+    also shift at each date, by the same in all clusters; clusters and dates are fitted in turn.
 
     Parameters
     ----------
@@ -52,26 +90,24 @@ def expand_likelihood(
         standardised predictors for slopes.
     common : numpy.ndarray, shape (R, Q), optional
         Standardised predictors whose slopes are the same in all clusters.
+    date : numpy.ndarray of int, shape (R,), optional
+        Date of each row, if logits shift from date to date.
+    n_dates : int
+        Number of dates D; some may have no rows.
     overdispersed : bool
         Whether rows scatter more than a multinomial allows. Then a concentration is estimated from
         the residuals along the way, and each row counts for as many choices as a row of a
         Dirichlet-multinomial is worth, :math:`n (1 + \varphi) / (n + \varphi)`.
-    rounds : int
-        Times the penalties are estimated anew (rounds >= 1).
+    rounds : int, optional
+        Times the penalties are estimated anew, and clusters and dates fitted in turn
+        (rounds >= 1); 4, or 6 with dates, if not given.
     steps : int
         Largest number of Newton steps of each fit.
 
     Returns
     -------
-    information : numpy.ndarray, shape (C, K - 1, P, P)
-        H, minus the second derivative of the log-likelihood at the estimate,
-        :math:`\sum_i n_i p_{ik} (1 - p_{ik}) x_i x_i'`.
-    score : numpy.ndarray, shape (C, K - 1, P)
-        b, that is H times the estimate plus the first derivative there.
-    coupling : numpy.ndarray, shape (C, (K - 1) P, (K - 1) P)
-        B. With :math:`t_{ck} = C_{ck}' (\theta_{ck} - \hat\theta_{ck})`, where :math:`C C'` is H
-        plus the penalties, the effects of all categories of a cluster are about
-        :math:`N(0, B B')` in terms of t: what H, taken category by category, leaves out.
+    Expansion
+        The expansion by cluster and by date, and how much rows scatter about the fit.
 
     References
     ----------
@@ -85,188 +121,22 @@ def expand_likelihood(
 
     >>> import numpy as np
     >>> from helpers.pilot import expand_likelihood
-    >>> information, score, coupling = expand_likelihood(
+    >>> expansion = expand_likelihood(
     ...     np.array([[30, 10]]), np.ones((1, 2)), np.array([0]), 1, 0, np.ones((1, 1))
     ... )
+    >>> information, score, coupling = expansion.by_cluster
     >>> information.round(1)
     array([[[[7.5]]]])
-    """
-    return _expand(
-        counts,
-        available,
-        cluster,
-        n_clusters,
-        reference,
-        varying,
-        common,
-        None,
-        0,
-        overdispersed,
-        rounds,
-        steps,
-    )[0]
 
+    Four rows that have little in common:
 
-def expand_with_dates(
-    counts,
-    available,
-    cluster,
-    n_clusters,
-    reference,
-    varying,
-    common=None,
-    *,
-    date,
-    n_dates,
-    overdispersed=False,
-    rounds=6,
-    steps=50,
-):
-    r"""
-    Expand the log-likelihood in effects of clusters and in effects of dates.
-
-    Unlike :func:`expand_likelihood`, it allows for a shift of the logits at each date, the same in
-    all clusters. Clusters and dates are fitted in turn.
-
-    Parameters
-    ----------
-    counts, available : numpy.ndarray, shape (R, K)
-        Counts and menus.
-    cluster : numpy.ndarray of int, shape (R,)
-        Cluster of each row.
-    n_clusters : int
-        Number of clusters.
-    reference : int
-        Position of the category whose logit is 0.
-    varying : numpy.ndarray, shape (R, P)
-        What the effects that vary by cluster are multiplied with.
-    common : numpy.ndarray, shape (R, Q), optional
-        Predictors whose slopes are the same in all clusters.
-    date : numpy.ndarray of int, shape (R,)
-        Date of each row.
-    n_dates : int
-        Number of dates D; some may have no rows.
-    overdispersed : bool
-        As in :func:`expand_likelihood`.
-    rounds : int
-        Times clusters and dates are fitted in turn (rounds >= 1).
-    steps : int
-        Largest number of Newton steps of each fit.
-
-    Returns
-    -------
-    by_cluster : tuple of numpy.ndarray
-        What :func:`expand_likelihood` returns.
-    by_date : tuple of numpy.ndarray
-        h and b of the shifts, each of shape (D, K - 1): the log-likelihood is about
-        :math:`b w - \tfrac12 h w^2`. The estimates have mean zero over dates.
-    """
-    return _expand(
-        counts,
-        available,
-        cluster,
-        n_clusters,
-        reference,
-        varying,
-        common,
-        date,
-        n_dates,
-        overdispersed,
-        rounds,
-        steps,
-    )[:2]
-
-
-def dispersion(
-    counts,
-    available,
-    cluster,
-    n_clusters,
-    reference,
-    varying,
-    common=None,
-    *,
-    date=None,
-    n_dates=0,
-    rounds=4,
-    steps=50,
-):
-    """
-    How much more rows scatter than a multinomial allows, from a quick fit.
-
-    Like Pearson's statistic by its degrees of freedom, but where less than one choice is expected
-    a single one weighs no more, so that a few rare categories do not make it.
-
-    Parameters
-    ----------
-    counts, available : numpy.ndarray, shape (R, K)
-        Counts and menus.
-    cluster : numpy.ndarray of int, shape (R,)
-        Cluster of each row.
-    n_clusters : int
-        Number of clusters.
-    reference : int
-        Position of the category whose logit is 0.
-    varying : numpy.ndarray, shape (R, P)
-        What the effects that vary by cluster are multiplied with.
-    common : numpy.ndarray, shape (R, Q), optional
-        Predictors whose slopes are the same in all clusters.
-    date : numpy.ndarray of int, shape (R,), optional
-        Date of each row, if logits shift from date to date.
-    n_dates : int
-        Number of dates.
-    rounds : int
-        As in :func:`expand_likelihood`.
-    steps : int
-        As in :func:`expand_likelihood`.
-
-    Returns
-    -------
-    ratio : float
-        About 1 for a multinomial.
-    freedom : float
-        Degrees of freedom it rests on: its standard error is about the root of 2 by these.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from helpers.pilot import dispersion
     >>> counts = np.array([[90, 10], [20, 80], [60, 40], [30, 70]])
-    >>> ratio, freedom = dispersion(counts, counts > 0, np.zeros(4, int), 1, 0, np.ones((4, 1)))
-    >>> round(ratio), float(freedom)
+    >>> expansion = expand_likelihood(counts, counts > 0, np.zeros(4, int), 1, 0, np.ones((4, 1)))
+    >>> round(expansion.dispersion), expansion.freedom
     (40, 3.0)
     """
-    squares, expected, freedom = _expand(
-        counts,
-        available,
-        cluster,
-        n_clusters,
-        reference,
-        varying,
-        common,
-        date,
-        n_dates,
-        False,
-        rounds,
-        steps,
-    )[2]
-    return float(squares.sum() / expected.sum()), float(freedom)
-
-
-def _expand(
-    counts,
-    available,
-    cluster,
-    n_clusters,
-    reference,
-    varying,
-    common,
-    date,
-    n_dates,
-    overdispersed,
-    rounds,
-    steps,
-):
+    if rounds is None:
+        rounds = 4 if date is None else 6
     order = np.argsort(cluster, kind="stable")
     rows = _Rows(counts[order], np.asarray(available, bool)[order], reference)
     varying = np.asarray(varying, float)[order]
@@ -314,9 +184,14 @@ def _expand(
     gradient = _sum_by(cluster, np.einsum("rk,rp->rkp", residual, varying), n_clusters)
     theta = theta.transpose(0, 2, 1)
     score = np.einsum("ckpq,ckq->ckp", information, theta) + gradient
-    expansion = information, score, _coupling(information, hessian, penalty)
-    by_date = None if shift is None else shift.expand(weight, residual)
-    return expansion, by_date, rows.residuals(logits, n_parameters)
+    squares, expected, freedom = rows.residuals(logits, n_parameters)
+    return Expansion(
+        by_cluster=(information, score, _coupling(information, hessian, penalty)),
+        by_date=None if shift is None else shift.expand(weight, residual),
+        # Without a choice between two nothing is known of scatter.
+        dispersion=float(squares.sum() / expected.sum()) if expected.any() else 1.0,
+        freedom=float(freedom),
+    )
 
 
 class _Shift:

@@ -2,12 +2,9 @@
 
 import numpy as np
 import pytensor.tensor as pt
-from pymc.distributions.dist_math import check_parameters, factln
+from pymc.distributions.dist_math import check_parameters
 from pymc.distributions.distribution import Discrete, SymbolicRandomVariable
-from pymc.distributions.shape_utils import implicit_size_from_params, rv_size_is_none
-from pymc.pytensorf import normalize_rng_param
 from pytensor.graph.basic import Variable
-from pytensor.tensor.random.utils import normalize_size_param
 from pytensor.tensor.variable import TensorConstant
 
 from helpers.distributions import (
@@ -15,7 +12,10 @@ from helpers.distributions import (
     MaskedMultinomialRV,
     as_available,
     as_logits,
+    as_rv_inputs,
     as_total,
+    log_coefficient,
+    on_support,
 )
 from helpers.quadrature import log_mean_over_menus
 
@@ -47,18 +47,6 @@ def _log(x):
     return pt.switch(positive, pt.log(pt.switch(positive, x, 1.0)), -np.inf)
 
 
-def _coefficient(value):
-    """Logarithm of the number of orders in which these choices can have been made."""
-    value = value.astype("float64")  # of small integers PyTensor takes it in single precision
-    return factln(pt.sum(value, axis=-1)) - pt.sum(factln(value), axis=-1)
-
-
-def _on_support(res, value, n):
-    """Minus infinity for what are no counts, or do not add up."""
-    right = pt.all(pt.ge(value, 0), axis=-1) & pt.eq(pt.sum(value, axis=-1), n)
-    return pt.switch(right, res, -np.inf)
-
-
 class PatternMixtureMultinomialRV(SymbolicRandomVariable):
     name = "pattern_mixture_multinomial"
     extended_signature = "[rng],[size],(),(k),(m,k),(m)->[rng],(k)"
@@ -66,18 +54,13 @@ class PatternMixtureMultinomialRV(SymbolicRandomVariable):
 
     @classmethod
     def rv_op(cls, n, logits, patterns, weights, *, size=None, rng=None):
-        n, logits, patterns, weights = map(pt.as_tensor, (n, logits, patterns, weights))
-        rng = normalize_rng_param(rng)
-        size = normalize_size_param(size)
-        if rv_size_is_none(size):
-            size = implicit_size_from_params(
-                n, logits, patterns, weights, ndims_params=cls.ndims_params
-            )
+        parameters, size, rng = as_rv_inputs(cls, (n, logits, patterns, weights), size, rng)
+        n, logits, patterns, weights = parameters
         next_rng, which = pt.random.categorical(weights, size=size, rng=rng, return_next_rng=True)
         chosen = pt.eq(which[..., None], pt.arange(weights.shape[-1]))
         menu = pt.any(chosen[..., None] & patterns, axis=-2)
         draws = MaskedMultinomialRV.rv_op(n, logits, menu, size=size, rng=next_rng)
-        inputs = [rng, size, n, logits, patterns, weights]
+        inputs = [rng, size, *parameters]
         return cls(inputs=inputs, outputs=list(draws.owner.outputs))(*inputs)
 
 
@@ -194,9 +177,9 @@ class PatternMixtureMultinomial(Discrete):
         terms = _log(weights) + pt.sum(pt.switch(pt.gt(y, 0), y * log_p, 0.0), axis=-1)
         possible = pt.any(pt.gt(terms, -np.inf), axis=-1)
         terms = pt.switch(possible[..., None], terms, 0.0)
-        res = _coefficient(value) + pt.logsumexp(terms, axis=-1)
+        res = log_coefficient(value) + pt.logsumexp(terms, axis=-1)
         return check_parameters(
-            _on_support(pt.switch(possible, res, -np.inf), value, n),
+            on_support(pt.switch(possible, res, -np.inf), value, n),
             pt.ge(n, 0),
             pt.all(pt.any(pt.gt(masked, -np.inf), axis=-1), axis=-1),
             pt.all(pt.ge(weights, 0), axis=-1),
@@ -258,12 +241,10 @@ class ZeroInflatedMultinomialRV(SymbolicRandomVariable):
 
     @classmethod
     def rv_op(cls, n, logits, psi, available, method, nonempty, *, size=None, rng=None):
-        parameters = list(map(pt.as_tensor, (n, logits, psi, available, method, nonempty)))
+        parameters, size, rng = as_rv_inputs(
+            cls, (n, logits, psi, available, method, nonempty), size, rng
+        )
         n, logits, psi, available, method, nonempty = parameters
-        rng = normalize_rng_param(rng)
-        size = normalize_size_param(size)
-        if rv_size_is_none(size):
-            size = implicit_size_from_params(*parameters, ndims_params=cls.ndims_params)
         conditional = bool(_constant(nonempty))
         full = effective_psi(psi, available)
         full = check_parameters(
@@ -282,12 +263,10 @@ class GroupedZeroInflatedMultinomialRV(SymbolicRandomVariable):
 
     @classmethod
     def rv_op(cls, n, logits, psi, available, group, first, nonempty, *, size=None, rng=None):
-        parameters = list(map(pt.as_tensor, (n, logits, psi, available, group, first, nonempty)))
+        parameters, size, rng = as_rv_inputs(
+            cls, (n, logits, psi, available, group, first, nonempty), size, rng
+        )
         n, logits, psi, available, group, first, nonempty = parameters
-        rng = normalize_rng_param(rng)
-        size = normalize_size_param(size)
-        if rv_size_is_none(size):
-            size = implicit_size_from_params(*parameters, ndims_params=cls.ndims_params)
         conditional = bool(_constant(nonempty))
         full = effective_psi(psi, available)[..., first, :]
         full = check_parameters(
@@ -570,7 +549,7 @@ def grouped_logp(value, n, logits, psi, available, group, first, nonempty):
     in_doubt = pt.invert(positive) & pt.lt(of_group, 1) & pt.gt(of_group, 0)
     sure = positive | pt.ge(of_group, 1)
     by_row, log_ratio = _chosen(value, logits, psi, sure[codes])
-    by_row = _on_support(by_row, value, n)
+    by_row = on_support(by_row, value, n)
     log_weight = menu_weights(of_group, in_doubt, places)
     log_total = menu_totals(log_ratio, places)
     log_mean = log_weight - _add_by_group(n[:, None] * log_total, codes, n_groups)
@@ -695,7 +674,7 @@ def _chosen(value, logits, psi, sure):
     )
     log_p = masked - total
     res = pt.sum(pt.switch(pt.gt(value, 0), value * log_p, 0.0), axis=-1)
-    return res + _coefficient(value), log_p
+    return res + log_coefficient(value), log_p
 
 
 def menu_weights(psi, in_doubt, places):
@@ -729,5 +708,5 @@ def _checked(res, value, n, psi, conditional):
         res = res - _log_some(psi)
     res = pt.switch(pt.eq(pt.sum(value, axis=-1), 0) & pt.eq(n, 0), 0.0, res)
     return check_parameters(
-        _on_support(res, value, n), pt.ge(n, 0), *psi_is_right(psi, conditional), msg=_NEED
+        on_support(res, value, n), pt.ge(n, 0), *psi_is_right(psi, conditional), msg=_NEED
     )

@@ -7,7 +7,8 @@ import pandas as pd
 import xarray as xr
 from scipy.special import softmax
 
-from helpers.new_rows import require_known, wanted_rows
+from helpers.messages import require_known
+from helpers.new_rows import wanted_rows
 from helpers.simulate import draw_counts
 
 __all__ = ["what_if"]
