@@ -245,3 +245,11 @@ class TestRegression:
         full, _ = simulate_counts(n_clusters=3, n_dates=2, unavailable=[0] * 7, random_seed=1)
         with pytest.raises(ValueError, match="nothing unknown"):
             masked_regression(full, **ask)
+
+
+def test_totals_of_unknown_menus_can_be_exchanged(data):
+    model = masked_regression(data, effects="intercepts", availability="unknown")
+    with model:
+        pm.set_data({"n": 3 * data.n + 1})
+    drawn = pm.draw(model["counts"], random_seed=1)
+    np.testing.assert_array_equal(drawn.sum(axis=-1), 3 * data.n + 1)

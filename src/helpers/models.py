@@ -126,11 +126,8 @@ def choose_likelihood(data, *, effects="slopes", drift=None):
     ('multinomial', 0.8)
     """
     place = data.categories.index(choose_reference(data))
-    dates = {}
-    if drift is not None:
-        distinct = _distinct_dates(data)
-        dates = {"date": distinct.get_indexer(data.date), "n_dates": len(distinct)}
-    found = expand_likelihood(*_for_pilot(data, data.available, effects, place), **dates)
+    dates = None if drift is None else _distinct_dates(data)
+    found = _pilot(data, data.available, effects, place, dates)
     ratio = found.dispersion
     scatters = ratio > 1.1 and ratio > 1 + 3 * np.sqrt(2 / found.freedom)
     return ("dirichlet-multinomial" if scatters else "multinomial"), ratio
@@ -401,9 +398,8 @@ def masked_regression(
     coords = data.coords | {"contrast": [c for c in data.categories if c != reference]}
     if effects == "slopes":
         coords["effect"] = ["intercept", *data.predictors.columns]
+    dates = None if drift is None else _distinct_dates(data)
     if drift is not None:
-        dates = _distinct_dates(data)
-        date_codes = dates.get_indexer(data.date)
         coords["date"] = dates.to_numpy()
     menus = np.ones_like(data.available) if availability == "ignored" else data.available
     pilot_menus = menus
@@ -414,11 +410,7 @@ def masked_regression(
         pilot_menus = menus & ~(doubt & (data.counts == 0))
     information = by_date = None
     if centring in ("auto", "conditioned") and (effects != "pooled" or drift is not None):
-        pilot = expand_likelihood(
-            *_for_pilot(data, pilot_menus, effects, place),
-            overdispersed=overdispersed,
-            **({} if drift is None else {"date": date_codes, "n_dates": len(dates)}),
-        )
+        pilot = _pilot(data, pilot_menus, effects, place, dates, overdispersed)
         information, by_date = pilot.by_cluster, pilot.by_date
 
     with pm.Model(coords=coords) as model:
@@ -429,6 +421,7 @@ def masked_regression(
         x = _scaled_predictors(data, scaled) if n_predictors else None
         logits = _effects_by_row(prior, effects, covariance, centring, information, place, x)
         if drift is not None:
+            date_codes = dates.get_indexer(data.date)
             date_index = pm.Data("date_index", date_codes, dims="row")
             on_some_menu = np.zeros((len(dates), len(data.categories)), dtype=bool)
             np.logical_or.at(on_some_menu, date_codes, menus)
@@ -564,12 +557,12 @@ def _check_unknown(data, unknown, overdispersed, inflated, menu_of, psi_by):
         )
 
 
-def _for_pilot(data, menus, effects, place):
-    """The data as the pilot takes them."""
+def _pilot(data, menus, effects, place, dates, overdispersed=False):
+    """Quick fit of the effects that vary, and of a shift at each of the dates if there are any."""
     ones, pooled = np.ones((len(data), 1)), effects == "pooled"
     design = _standardise(data.predictors)[2] if data.predictors.shape[1] else None
     slopes = effects == "slopes" and design is not None
-    return (
+    return expand_likelihood(
         data.counts,
         menus,
         np.zeros(len(data), dtype=int) if pooled else data.cluster.codes,
@@ -577,6 +570,9 @@ def _for_pilot(data, menus, effects, place):
         place,
         np.hstack([ones, design]) if slopes else ones,
         None if slopes else design,
+        date=None if dates is None else dates.get_indexer(data.date),
+        n_dates=0 if dates is None else len(dates),
+        overdispersed=overdispersed,
     )
 
 
