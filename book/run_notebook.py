@@ -113,6 +113,23 @@ def report(error, notebook):
     print("", *tail, sep="\n", file=sys.stderr)
 
 
+def manager_with_stderr(file):
+    """
+    A class of kernel managers whose kernels write their standard error to `file`.
+
+    What cells print there travels as messages and is stored. What is left are the kernel's own
+    remarks, on encryption, or on sockets that close while it shuts down: they are of use only if
+    the kernel dies.
+    """
+    from jupyter_client import AsyncKernelManager
+
+    class Manager(AsyncKernelManager):
+        async def start_kernel(self, **options):
+            return await super().start_kernel(**options | {"stderr": file})
+
+    return Manager
+
+
 def main(arguments=None):
     path, parameters, target = parse_arguments(arguments)
     # Read by the kernel, which inherits them: no progress bars in stored outputs, no debugger
@@ -123,18 +140,24 @@ def main(arguments=None):
     import papermill
     from papermill.exceptions import PapermillExecutionError
 
-    try:
-        notebook = papermill.execute_notebook(
-            path.resolve(),
-            None,  # nothing is written before the run has succeeded
-            parameters=parameters,
-            kernel_name="python3",
-            cwd=path.resolve().parent,
-            progress_bar=sys.stderr.isatty(),
-        )
-    except PapermillExecutionError as error:
-        report(error, path)
-        return 1
+    with tempfile.TemporaryFile() as remarks:
+        try:
+            notebook = papermill.execute_notebook(
+                path.resolve(),
+                None,  # nothing is written before the run has succeeded
+                parameters=parameters,
+                kernel_name="python3",
+                kernel_manager_class=manager_with_stderr(remarks),
+                cwd=path.resolve().parent,
+                progress_bar=sys.stderr.isatty(),
+            )
+        except PapermillExecutionError as error:
+            report(error, path)
+            return 1
+        except Exception:
+            remarks.seek(0)
+            sys.stderr.write(remarks.read().decode(errors="replace"))
+            raise
     write_at_once(tidy(notebook), target.resolve())
     return 0
 

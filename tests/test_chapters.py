@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
@@ -151,3 +152,14 @@ def test_bad_file_ends_with_its_message_and_writes_nothing(cell, value, message,
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert not out.exists()
+
+
+def test_kernel_that_dies_is_heard(tmp_path):
+    """Its standard error is kept apart from the reader's, until it is all there is to read."""
+    source = "import os\nos.write(2, b'last words\\n')\nos._exit(3)"
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
+    nbformat.write(notebook, tmp_path / "dies.ipynb")
+    command = [sys.executable, "book/run_notebook.py", str(tmp_path / "dies.ipynb")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "last words" in done.stderr and "Kernel died" in done.stderr
