@@ -10,6 +10,8 @@ from pytensor.tensor.random.basic import multinomial
 from pytensor.tensor.random.utils import normalize_size_param
 from pytensor.tensor.variable import TensorConstant
 
+from helpers.fused import masked_log_likelihood
+
 __all__ = ["MaskedMultinomial"]
 
 
@@ -249,23 +251,16 @@ class MaskedMultinomial(Discrete):
         -------
         TensorVariable
         """
-        masked = _on_menu(logits, available)
-        # A zero count contributes nothing, whatever its logit: 0 * -inf would be NaN.
-        log_p = pt.special.log_softmax(masked, axis=-1)
-        chosen = pt.switch(pt.gt(value, 0), value * log_p, 0.0)
-        # On the support n is the sum of the counts, and theirs are worked out once: observed counts
-        # are constants, while n may be data that can be exchanged.
-        total = pt.sum(value, axis=-1)
-        res = factln(total) + pt.sum(chosen - factln(value), axis=-1)
-        impossible = pt.or_(pt.lt(value, 0), pt.and_(pt.gt(value, 0), pt.invert(available)))
-        res = pt.switch(
-            pt.or_(pt.any(impossible, axis=-1), pt.neq(total, n)),
-            -np.inf,
-            res,
-        )
-        return check_parameters(
-            res,
-            pt.ge(n, 0),
-            pt.any(pt.gt(masked, -np.inf), axis=-1),
-            msg=_REQUIRED,
-        )
+        coefficient = log_coefficient(value)
+        tensors = [value, logits, pt.as_tensor(n)[..., None], available]
+        aligned = len({x.type.broadcastable[:-1] for x in tensors}) == 1 and value.ndim == 2
+        if aligned:
+            by_row, _, proper = masked_log_likelihood(logits, value, n, available)
+        else:  # any number of axes, some of them stretched
+            value, logits, total, available = pt.broadcast_arrays(*tensors)
+            in_rows = [x.reshape((-1, x.shape[-1])) for x in (logits, value, available)]
+            by_row, _, proper = masked_log_likelihood(
+                in_rows[0], in_rows[1], total[..., 0].flatten(), in_rows[2]
+            )
+            by_row = by_row.reshape(value.shape[:-1], ndim=value.ndim - 1)
+        return check_parameters(by_row + coefficient, pt.ge(n, 0), proper, msg=_REQUIRED)

@@ -9,6 +9,8 @@ from pymc.logprob.transforms import Transform
 from pymc.pytensorf import normalize_rng_param
 from pytensor.tensor.random.utils import normalize_size_param
 
+from helpers.fused import conditioned_log_det, conditioned_pair, pair_log_density
+
 __all__ = [
     "ClusterNormal",
     "Conditioned",
@@ -107,6 +109,11 @@ def _correlation_factor(below):
         factor.append([*row, pt.sqrt(1 - sum(x**2 for x in row))])
         size += 1
     return factor
+
+
+def _is_pair(below):
+    """Whether there are two effects, which have one correlation."""
+    return below.type.shape[-1] == 1
 
 
 def _scaled(factor, sd):
@@ -273,6 +280,9 @@ class CorrelatedNormal(Continuous):
         -------
         TensorVariable
         """
+        if _is_pair(below) and value.ndim == 3 and mu.ndim == sd.ndim == below.ndim == 2:
+            if mu.type.broadcastable == sd.type.broadcastable == value.type.broadcastable[1:]:
+                return pair_log_density(value, mu, sd, below[:, 0])
         sds = _columns(sd)
         factor = _correlation_factor(_columns(below))
         distance = [(x - m) / s for x, m, s in zip(_columns(value), _columns(mu), sds, strict=True)]
@@ -519,6 +529,9 @@ class Conditioned(Transform):
         unit = information + np.eye(score.shape[-1])
         self.start = np.linalg.solve(unit, score[..., None])[..., 0]
         self.joint = joint
+        # An intercept and a slope, by far the most common, have loops of their own.
+        pairs = score.ndim == 3 and score.shape[-1] == 2 and not joint
+        self.pair = (information, score) if pairs else None
         self.coupling = None if coupling is None else _Coupling(coupling, score.shape)
         self.ndim_supp = 2 if joint or coupling is not None else 1
 
@@ -543,6 +556,10 @@ class Conditioned(Transform):
         return c, _solve_lower(c, [b + x for b, x in zip(self.score, push, strict=True)])
 
     def backward(self, value, *inputs):
+        if self.pair is not None:
+            mu, sd, below = inputs[-3:]
+            coupling = None if self.coupling is None else self.coupling.matrix
+            return conditioned_pair(value, mu, sd, below[:, 0], *self.pair, coupling)
         c, u = self._parts(inputs)
         if self.coupling is not None:
             value = self.coupling.backward(value)
@@ -557,9 +574,13 @@ class Conditioned(Transform):
         return t if self.coupling is None else self.coupling.forward(t)
 
     def log_jac_det(self, value, *inputs):
-        c, _ = self._parts(inputs)
-        log_det = -sum(pt.log(row[-1]) for row in c)
-        log_det = pt.broadcast_to(log_det, value.shape[:-1])
+        if self.pair is not None:
+            _, sd, below = inputs[-3:]
+            log_det = conditioned_log_det(sd, below[:, 0], self.pair[0])
+        else:
+            c, _ = self._parts(inputs)
+            log_det = -sum(pt.log(row[-1]) for row in c)
+            log_det = pt.broadcast_to(log_det, value.shape[:-1])
         if self.coupling is not None:
             return pt.sum(log_det, axis=-1) + self.coupling.log_det
         return pt.sum(log_det, axis=-1) if self.joint else log_det

@@ -11,6 +11,7 @@ import xarray as xr
 from helpers.distributions import MaskedMultinomial
 from helpers.drift import date_gaps, random_walk
 from helpers.effects import CENTRINGS, COVARIANCES, cluster_intercepts, correlated_effects
+from helpers.fused import cluster_logits
 from helpers.overdispersed import MaskedDirichletMultinomial
 from helpers.pilot import expand_likelihood
 from helpers.unknown_menus import ZeroInflatedMultinomial
@@ -478,11 +479,7 @@ def _effects_by_row(prior, effects, covariance, centring, information, place, x)
             centring=centring,
             information=information,
         )
-        theta = _with_reference(theta, place, axis=1)
-        by_row = theta[..., 0][model["cluster_index"]]
-        for p in range(len(model.coords["predictor"])):
-            by_row = by_row + theta[..., p + 1][model["cluster_index"]] * x[:, p, None]
-        return by_row
+        return cluster_logits(theta, model["cluster_index"], x, place)
     if effects == "pooled":
         by_row = _with_reference(prior("intercept", "contrast"), place)
         by_row = pt.broadcast_to(by_row, (model["n"].shape[0], by_row.shape[0]))
