@@ -89,13 +89,15 @@ def _compiled(op_type):
 @register_funcify_default_op_cache_key(Loop)
 def _for_numba(op, **kwargs):
     # The cache on disk must notice when a loop is edited.
-    version = int(sha256(inspect.getsource(op.kernel).encode()).hexdigest()[:12], 16)
+    source = inspect.getsource(inspect.getmodule(op.kernel))
+    version = int(sha256(source.encode()).hexdigest()[:12], 16)
     return numba_njit(op.kernel, fastmath=_REORDER, error_model="numpy"), version
 
 
 @node_rewriter([Loop])
 def _as_plain(fgraph, node):
-    return _as_tuple(node.op.plain(*node.inputs), len(node.outputs))
+    plain = node.op.plain(*node.inputs)
+    return plain if isinstance(plain, list | tuple) else [plain]
 
 
 optdb.register("fused_loops_as_plain_graphs", dfs_rewriter(_as_plain), "jax", position=0.01)
@@ -108,56 +110,57 @@ def _no_gradient(inputs, gradients):
 
 class _Differentiable(Loop):
     """
-    A loop with one output whose gradient is another loop, `backward`.
+    A loop whose gradient is another loop, `backward`.
 
-    `backward` takes the gradient of the output and then the inputs, and returns the gradients of
-    the first inputs; all others are data.
+    The first output is the result; any others are steps on the way to it, which `backward` would
+    have to work out again. `backward` takes the gradient of the result, then all inputs and
+    outputs, and returns the gradients of the first inputs; the other inputs are data.
     """
 
     backward = None
 
     def connection_pattern(self, node):
         n_wrt = len(self.backward.dtypes)
-        return [[i < n_wrt] for i in range(len(node.inputs))]
+        return [[i < n_wrt] * len(node.outputs) for i in range(len(node.inputs))]
 
     def pullback(self, inputs, outputs, cotangents):
-        (cotangent,) = cotangents
+        cotangent, *others = cotangents
+        if any(not isinstance(x.type, DisconnectedType) for x in others):
+            raise NotImplementedError("Only the result can be differentiated, not steps to it.")
         if isinstance(cotangent.type, DisconnectedType):
             return [disconnected_type() for _ in inputs]
-        gradients = self.backward(cotangent, *inputs, return_list=True)
+        gradients = self.backward(cotangent, *inputs, *outputs, return_list=True)
         return _no_gradient(inputs, gradients)
 
 
 class _Backward(Loop):
-    """The gradient of a differentiable loop."""
+    """The gradient of a differentiable loop in its first inputs, as many as `dtypes`."""
 
     forward = None
-    n_wrt = 1
 
     def plain(self, cotangent, *inputs):
-        output = self.forward.plain(*inputs)
-        gradients = pytensor.grad(
-            None, list(inputs[: self.n_wrt]), known_grads={output: cotangent}
-        )
-        return gradients[0] if self.n_wrt == 1 else gradients
+        inputs = inputs[: len(inputs) - len(self.forward.dtypes)]
+        result = _as_tuple(self.forward.plain(*inputs), len(self.forward.dtypes))[0]
+        wrt = list(inputs[: len(self.dtypes)])
+        return pytensor.grad(None, wrt, known_grads={result: cotangent})
 
     def shapes(self, cotangent, *shapes):
-        return shapes[: self.n_wrt]
+        return shapes[: len(self.dtypes)]
+
+    def connection_pattern(self, node):
+        # To the steps it is not: in the plain graph they are functions of the inputs.
+        return [[i <= len(self.dtypes)] * len(node.outputs) for i in range(len(node.inputs))]
 
     def pullback(self, inputs, outputs, cotangents):
         # Second derivatives are rare: they are those of the plain graph.
-        plain = _as_tuple(self.plain(*inputs), len(outputs))
         known = {
             output: cotangent
-            for output, cotangent in zip(plain, cotangents, strict=True)
+            for output, cotangent in zip(self.plain(*inputs), cotangents, strict=True)
             if not isinstance(cotangent.type, DisconnectedType)
         }
-        wrt = list(inputs[: 1 + self.n_wrt])
+        wrt = list(inputs[: 1 + len(self.dtypes)])
         gradients = pytensor.grad(None, wrt, known_grads=known, disconnected_inputs="ignore")
         return _no_gradient(inputs, gradients)
-
-    def connection_pattern(self, node):
-        return [[i <= self.n_wrt] * len(node.outputs) for i in range(len(node.inputs))]
 
 
 # Logits ------------------------------------------------------------------------------------------
@@ -182,7 +185,7 @@ def _logits_kernel(effects, cluster, x, place):
     return logits
 
 
-def _logits_backward_kernel(cotangent, effects, cluster, x, place):
+def _logits_backward_kernel(cotangent, effects, cluster, x, place, logits):
     n_rows, n_predictors = x.shape
     n_free = effects.shape[1]
     gradient = np.zeros(effects.shape)
@@ -396,16 +399,17 @@ def _pair_kernel(value, mu, sd, correlation):
     log_density = np.empty((n_clusters, n_free))
     for k in range(n_free):
         r = correlation[k]
-        root = np.sqrt(1.0 - r * r)
-        constant = -np.log(2.0 * np.pi) - np.log(sd[k, 0] * sd[k, 1] * root)
+        to_z = 1.0 / np.sqrt(1.0 - r * r)
+        to_0, to_1 = 1.0 / sd[k, 0], 1.0 / sd[k, 1]
+        constant = np.log(to_0 * to_1 * to_z) - np.log(2.0 * np.pi)
         for c in range(n_clusters):
-            z0 = (value[c, k, 0] - mu[k, 0]) / sd[k, 0]
-            z1 = ((value[c, k, 1] - mu[k, 1]) / sd[k, 1] - r * z0) / root
+            z0 = (value[c, k, 0] - mu[k, 0]) * to_0
+            z1 = ((value[c, k, 1] - mu[k, 1]) * to_1 - r * z0) * to_z
             log_density[c, k] = constant - 0.5 * (z0 * z0 + z1 * z1)
     return log_density
 
 
-def _pair_backward_kernel(cotangent, value, mu, sd, correlation):
+def _pair_backward_kernel(cotangent, value, mu, sd, correlation, log_density):
     n_clusters, n_free, _ = value.shape
     by_value = np.empty(value.shape)
     by_mu = np.empty((n_free, 2))
@@ -413,15 +417,15 @@ def _pair_backward_kernel(cotangent, value, mu, sd, correlation):
     by_correlation = np.empty(n_free)
     for k in range(n_free):
         r = correlation[k]
-        root = np.sqrt(1.0 - r * r)
+        to_z = 1.0 / np.sqrt(1.0 - r * r)
         to_0, to_1 = 1.0 / sd[k, 0], 1.0 / sd[k, 1]
         mu_0 = mu_1 = sd_0 = sd_1 = by_r = 0.0
         for c in range(n_clusters):
             g = cotangent[c, k]
             e0 = (value[c, k, 0] - mu[k, 0]) * to_0
             e1 = (value[c, k, 1] - mu[k, 1]) * to_1
-            z1 = (e1 - r * e0) / root
-            by_e1 = -g * z1 / root
+            z1 = (e1 - r * e0) * to_z
+            by_e1 = -g * z1 * to_z
             by_e0 = -g * e0 - r * by_e1
             by_value[c, k, 0] = by_e0 * to_0
             by_value[c, k, 1] = by_e1 * to_1
@@ -429,8 +433,8 @@ def _pair_backward_kernel(cotangent, value, mu, sd, correlation):
             mu_1 -= by_e1 * to_1
             sd_0 -= (g + by_e0 * e0) * to_0
             sd_1 -= (g + by_e1 * e1) * to_1
-            # Of z1, and of the root in the scale.
-            by_r += -by_e1 * e0 + (g * r - g * z1 * z1 * r) / (root * root)
+            # Of z1 and of the scale, which both hold the root of 1 - r².
+            by_r += -by_e1 * e0 + g * r * (1.0 - z1 * z1) * to_z * to_z
         by_mu[k, 0], by_mu[k, 1] = mu_0, mu_1
         by_sd[k, 0], by_sd[k, 1] = sd_0, sd_1
         by_correlation[k] = by_r
@@ -461,7 +465,6 @@ class PairLogDensityBackward(_Backward):
     kernel = staticmethod(_pair_backward_kernel)
     forward = PairLogDensity()
     dtypes = ("float64",) * 4
-    n_wrt = 4
 
 
 PairLogDensity.backward = PairLogDensityBackward()
@@ -494,6 +497,27 @@ def pair_log_density(value, mu, sd, correlation):
     return PairLogDensity()(*[pt.as_tensor(x) for x in (value, mu, sd, correlation)])
 
 
+@numba.njit(inline="always", error_model="numpy")
+def _precision_of_pair(k, sd, correlation):
+    """Entries of the inverse covariance of category k's effects."""
+    r, s0, s1 = correlation[k], sd[k, 0], sd[k, 1]
+    q = 1.0 - r * r
+    return 1.0 / (s0 * s0 * q), -r / (s0 * s1 * q), 1.0 / (s1 * s1 * q)
+
+
+@numba.njit(inline="always", error_model="numpy")
+def _from_precision_of_pair(k, sd, correlation, g00, g01, g11, by_sd, by_correlation):
+    """Gradients in standard deviations and correlation from those in the inverse covariance."""
+    r, s0, s1 = correlation[k], sd[k, 0], sd[k, 1]
+    q = 1.0 - r * r
+    p00, p01, p11 = 1.0 / (s0 * s0 * q), -r / (s0 * s1 * q), 1.0 / (s1 * s1 * q)
+    by_sd[k, 0] = -(2.0 * p00 * g00 + p01 * g01) / s0
+    by_sd[k, 1] = -(2.0 * p11 * g11 + p01 * g01) / s1
+    by_correlation[k] = (
+        2.0 * r * (p00 * g00 + p11 * g11) - (1.0 + r * r) / (s0 * s1 * q) * g01
+    ) / q
+
+
 def _conditioned_kernel(value, mu, sd, correlation, information, score, coupling):
     n_clusters, n_free, _ = value.shape
     size = 2 * n_free
@@ -503,103 +527,83 @@ def _conditioned_kernel(value, mu, sd, correlation, information, score, coupling
     if information.shape[0] != n_clusters or information.shape[1] != n_free:
         raise ValueError("The pilot is not for these clusters and categories.")
     theta = np.empty(value.shape)
-    t = np.empty(size)
+    steps = np.empty((n_clusters, n_free, 5))
+    sampled, t = np.empty(size), np.empty(size)
+    prior = np.empty((n_free, 5))  # inverse covariance, and its product with the mean
+    for k in range(n_free):
+        p00, p01, p11 = _precision_of_pair(k, sd, correlation)
+        prior[k, 0], prior[k, 1], prior[k, 2] = p00, p01, p11
+        prior[k, 3] = p00 * mu[k, 0] + p01 * mu[k, 1]
+        prior[k, 4] = p01 * mu[k, 0] + p11 * mu[k, 1]
     for c in range(n_clusters):
-        for i in range(size):
-            if coupled:
-                total = 0.0
-                for j in range(size):
-                    total += coupling[c, i, j] * value[c, j // 2, j % 2]
-                t[i] = total
-            else:
-                t[i] = value[c, i // 2, i % 2]
         for k in range(n_free):
-            r, s0, s1 = correlation[k], sd[k, 0], sd[k, 1]
-            q = 1.0 - r * r
-            p00, p11, p01 = 1.0 / (s0 * s0 * q), 1.0 / (s1 * s1 * q), -r / (s0 * s1 * q)
-            c00 = np.sqrt(information[c, k, 0, 0] + p00)
-            c10 = (information[c, k, 1, 0] + p01) / c00
-            c11 = np.sqrt(information[c, k, 1, 1] + p11 - c10 * c10)
-            u0 = (score[c, k, 0] + p00 * mu[k, 0] + p01 * mu[k, 1]) / c00
-            u1 = (score[c, k, 1] + p01 * mu[k, 0] + p11 * mu[k, 1] - c10 * u0) / c11
-            theta_1 = (t[2 * k + 1] + u1) / c11
+            sampled[2 * k], sampled[2 * k + 1] = value[c, k, 0], value[c, k, 1]
+        for i in range(size):
+            t[i] = 0.0 if coupled else sampled[i]
+            if coupled:
+                for j in range(size):
+                    t[i] += coupling[c, i, j] * sampled[j]
+        for k in range(n_free):
+            to_0 = 1.0 / np.sqrt(information[c, k, 0, 0] + prior[k, 0])
+            c10 = (information[c, k, 1, 0] + prior[k, 1]) * to_0
+            to_1 = 1.0 / np.sqrt(information[c, k, 1, 1] + prior[k, 2] - c10 * c10)
+            u0 = (score[c, k, 0] + prior[k, 3]) * to_0
+            u1 = (score[c, k, 1] + prior[k, 4] - c10 * u0) * to_1
+            theta_1 = (t[2 * k + 1] + u1) * to_1
             theta[c, k, 1] = theta_1
-            theta[c, k, 0] = (t[2 * k] + u0 - c10 * theta_1) / c00
-    return theta
+            theta[c, k, 0] = (t[2 * k] + u0 - c10 * theta_1) * to_0
+            steps[c, k, 0], steps[c, k, 1], steps[c, k, 2] = to_0, c10, to_1
+            steps[c, k, 3], steps[c, k, 4] = u0, u1
+    return theta, steps
 
 
 def _conditioned_backward_kernel(
-    cotangent, value, mu, sd, correlation, information, score, coupling
+    cotangent, value, mu, sd, correlation, information, score, coupling, theta, steps
 ):
-    n_clusters, n_free, _ = value.shape
+    n_clusters, n_free, _ = theta.shape
     size = 2 * n_free
     coupled = coupling.shape[0] > 0
-    by_value = np.zeros(value.shape)
-    by_push = np.zeros((n_free, 2))
-    by_precision = np.zeros((n_free, 3))
-    t = np.empty(size)
-    by_t = np.empty(size)
+    by_value = np.empty(theta.shape)
+    by_t, by_sampled = np.empty(size), np.empty(size)
+    by_prior = np.zeros((n_free, 5))
     for c in range(n_clusters):
-        for i in range(size):
-            if coupled:
-                total = 0.0
-                for j in range(size):
-                    total += coupling[c, i, j] * value[c, j // 2, j % 2]
-                t[i] = total
-            else:
-                t[i] = value[c, i // 2, i % 2]
+        # Back through each line of the forward loop, the last one first.
         for k in range(n_free):
-            r, s0, s1 = correlation[k], sd[k, 0], sd[k, 1]
-            q = 1.0 - r * r
-            p00, p11, p01 = 1.0 / (s0 * s0 * q), 1.0 / (s1 * s1 * q), -r / (s0 * s1 * q)
-            c00 = np.sqrt(information[c, k, 0, 0] + p00)
-            to_0 = 1.0 / c00
-            c10 = (information[c, k, 1, 0] + p01) * to_0
-            c11 = np.sqrt(information[c, k, 1, 1] + p11 - c10 * c10)
-            to_1 = 1.0 / c11
-            u0 = (score[c, k, 0] + p00 * mu[k, 0] + p01 * mu[k, 1]) * to_0
-            u1 = (score[c, k, 1] + p01 * mu[k, 0] + p11 * mu[k, 1] - c10 * u0) * to_1
-            theta_1 = (t[2 * k + 1] + u1) * to_1
-            theta_0 = (t[2 * k] + u0 - c10 * theta_1) * to_0
-            # Back through each line above, the last one first.
+            to_0, c10, to_1 = steps[c, k, 0], steps[c, k, 1], steps[c, k, 2]
+            u0, u1 = steps[c, k, 3], steps[c, k, 4]
             w0 = cotangent[c, k, 0] * to_0
             w1 = (cotangent[c, k, 1] - c10 * w0) * to_1
             by_t[2 * k], by_t[2 * k + 1] = w0, w1
             v1 = w1 * to_1
             v0 = (w0 - c10 * v1) * to_0
-            by_c11 = -theta_1 * w1 - u1 * v1
-            by_c10 = -theta_1 * w0 - u0 * v1 - c10 * to_1 * by_c11
-            by_c00 = -theta_0 * w0 - u0 * v0 - c10 * to_0 * by_c10
-            by_push[k, 0] += v0
-            by_push[k, 1] += v1
-            by_precision[k, 0] += 0.5 * by_c00 * to_0
-            by_precision[k, 1] += by_c10 * to_0
-            by_precision[k, 2] += 0.5 * by_c11 * to_1
-        for i in range(size):
-            if coupled:
+            by_c11 = -theta[c, k, 1] * w1 - u1 * v1
+            by_c10 = -theta[c, k, 1] * w0 - u0 * v1 - c10 * to_1 * by_c11
+            by_c00 = -theta[c, k, 0] * w0 - u0 * v0 - c10 * to_0 * by_c10
+            by_prior[k, 0] += 0.5 * by_c00 * to_0
+            by_prior[k, 1] += by_c10 * to_0
+            by_prior[k, 2] += 0.5 * by_c11 * to_1
+            by_prior[k, 3] += v0
+            by_prior[k, 4] += v1
+        for j in range(size):
+            by_sampled[j] = 0.0 if coupled else by_t[j]
+        if coupled:
+            for i in range(size):
                 for j in range(size):
-                    by_value[c, j // 2, j % 2] += coupling[c, i, j] * by_t[i]
-            else:
-                by_value[c, i // 2, i % 2] = by_t[i]
+                    by_sampled[j] += coupling[c, i, j] * by_t[i]
+        for k in range(n_free):
+            by_value[c, k, 0], by_value[c, k, 1] = by_sampled[2 * k], by_sampled[2 * k + 1]
     by_mu = np.empty((n_free, 2))
     by_sd = np.empty((n_free, 2))
     by_correlation = np.empty(n_free)
     for k in range(n_free):
-        r, s0, s1 = correlation[k], sd[k, 0], sd[k, 1]
-        q = 1.0 - r * r
-        p00, p11, p01 = 1.0 / (s0 * s0 * q), 1.0 / (s1 * s1 * q), -r / (s0 * s1 * q)
-        m0, m1 = mu[k, 0], mu[k, 1]
-        v0, v1 = by_push[k, 0], by_push[k, 1]
+        p00, p01, p11 = _precision_of_pair(k, sd, correlation)
+        v0, v1 = by_prior[k, 3], by_prior[k, 4]
         by_mu[k, 0] = p00 * v0 + p01 * v1
         by_mu[k, 1] = p01 * v0 + p11 * v1
-        g00 = by_precision[k, 0] + m0 * v0
-        g01 = by_precision[k, 1] + m1 * v0 + m0 * v1
-        g11 = by_precision[k, 2] + m1 * v1
-        by_sd[k, 0] = -(2.0 * p00 * g00 + p01 * g01) / s0
-        by_sd[k, 1] = -(2.0 * p11 * g11 + p01 * g01) / s1
-        by_correlation[k] = (
-            2.0 * r * (p00 * g00 + p11 * g11) - (1.0 + r * r) / (s0 * s1 * q) * g01
-        ) / q
+        g00 = by_prior[k, 0] + mu[k, 0] * v0
+        g01 = by_prior[k, 1] + mu[k, 1] * v0 + mu[k, 0] * v1
+        g11 = by_prior[k, 2] + mu[k, 1] * v1
+        _from_precision_of_pair(k, sd, correlation, g00, g01, g11, by_sd, by_correlation)
     return by_value, by_mu, by_sd, by_correlation
 
 
@@ -613,6 +617,7 @@ class ConditionedPair(_Differentiable):
     """See :func:`conditioned_pair`."""
 
     kernel = staticmethod(_conditioned_kernel)
+    dtypes = ("float64",) * 2
 
     @staticmethod
     def plain(value, mu, sd, correlation, information, score, coupling):
@@ -629,11 +634,12 @@ class ConditionedPair(_Differentiable):
         u1 = (score[..., 1] + p01 * mu[:, 0] + p11 * mu[:, 1] - c10 * u0) / c11
         theta_1 = (t[..., 1] + u1) / c11
         theta_0 = (t[..., 0] + u0 - c10 * theta_1) / c00
-        return pt.stack([theta_0, theta_1], axis=-1)
+        theta = pt.stack([theta_0, theta_1], axis=-1)
+        return theta, pt.stack([1 / c00, c10, 1 / c11, u0, u1], axis=-1)
 
     @staticmethod
     def shapes(value, *others):
-        return [value]
+        return [value, (*value[:2], 5)]
 
 
 class ConditionedPairBackward(_Backward):
@@ -642,7 +648,6 @@ class ConditionedPairBackward(_Backward):
     kernel = staticmethod(_conditioned_backward_kernel)
     forward = ConditionedPair()
     dtypes = ("float64",) * 4
-    n_wrt = 4
 
 
 ConditionedPair.backward = ConditionedPairBackward()
@@ -688,7 +693,8 @@ def conditioned_pair(value, mu, sd, correlation, information, score, coupling=No
     if coupling is None:
         coupling = np.zeros((0, 0, 0))
     inputs = value, mu, sd, correlation, information, score, coupling
-    return ConditionedPair()(*[pt.as_tensor(x) for x in inputs])
+    theta, _ = ConditionedPair()(*[pt.as_tensor(x) for x in inputs])
+    return theta
 
 
 def _log_det_kernel(sd, correlation, information):
@@ -697,36 +703,31 @@ def _log_det_kernel(sd, correlation, information):
         raise ValueError("Standard deviations, correlations and the pilot do not fit.")
     log_det = np.empty((n_clusters, n_free))
     for k in range(n_free):
-        r, s0, s1 = correlation[k], sd[k, 0], sd[k, 1]
-        q = 1.0 - r * r
-        p00, p11, p01 = 1.0 / (s0 * s0 * q), 1.0 / (s1 * s1 * q), -r / (s0 * s1 * q)
+        p00, p01, p11 = _precision_of_pair(k, sd, correlation)
         for c in range(n_clusters):
             a, b = information[c, k, 0, 0] + p00, information[c, k, 1, 0] + p01
             log_det[c, k] = -0.5 * np.log(a * (information[c, k, 1, 1] + p11 - b * b / a))
     return log_det
 
 
-def _log_det_backward_kernel(cotangent, sd, correlation, information):
+def _log_det_backward_kernel(cotangent, sd, correlation, information, log_det):
     n_clusters, n_free = information.shape[:2]
     by_sd = np.empty((n_free, 2))
     by_correlation = np.empty(n_free)
     for k in range(n_free):
-        r, s0, s1 = correlation[k], sd[k, 0], sd[k, 1]
-        q = 1.0 - r * r
-        p00, p11, p01 = 1.0 / (s0 * s0 * q), 1.0 / (s1 * s1 * q), -r / (s0 * s1 * q)
+        p00, p01, p11 = _precision_of_pair(k, sd, correlation)
         g00 = g01 = g11 = 0.0
         for c in range(n_clusters):
             a, b = information[c, k, 0, 0] + p00, information[c, k, 1, 0] + p01
-            d = information[c, k, 1, 1] + p11
-            scale = -0.5 * cotangent[c, k] / (a * (d - b * b / a))
-            g00 += scale * d
-            g01 -= 2.0 * scale * b
-            g11 += scale * a
-        by_sd[k, 0] = -(2.0 * p00 * g00 + p01 * g01) / s0
-        by_sd[k, 1] = -(2.0 * p11 * g11 + p01 * g01) / s1
-        by_correlation[k] = (
-            2.0 * r * (p00 * g00 + p11 * g11) - (1.0 + r * r) / (s0 * s1 * q) * g01
-        ) / q
+            to_a = 1.0 / a
+            left = information[c, k, 1, 1] + p11 - b * b * to_a
+            # Of log a + log left, the two squares on the diagonal of C.
+            by_left = -0.5 * cotangent[c, k] / left
+            ratio = b * to_a
+            g00 += -0.5 * cotangent[c, k] * to_a + by_left * ratio * ratio
+            g01 -= 2.0 * by_left * ratio
+            g11 += by_left
+        _from_precision_of_pair(k, sd, correlation, g00, g01, g11, by_sd, by_correlation)
     return by_sd, by_correlation
 
 
@@ -752,7 +753,6 @@ class ConditionedLogDetBackward(_Backward):
     kernel = staticmethod(_log_det_backward_kernel)
     forward = ConditionedLogDet()
     dtypes = ("float64",) * 2
-    n_wrt = 2
 
 
 ConditionedLogDet.backward = ConditionedLogDetBackward()
