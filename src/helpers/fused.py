@@ -67,7 +67,7 @@ class Loop(Op):
         ]
         return Apply(self, inputs, outputs)
 
-    def infer_shape(self, fgraph, node, shapes):
+    def infer_shape(self, node, shapes):
         return self.shapes(*shapes)
 
     def perform(self, node, inputs, outputs):
@@ -278,7 +278,7 @@ def _likelihood_kernel(logits, value, n, available):
         for k in range(n_categories):
             if available[i, k] and not logits[i, k] <= top:
                 top = logits[i, k]
-        if top == -np.inf:
+        if not top > -np.inf:  # nor if it is not a number
             proper = False
         total = 0
         weight = 0.0
@@ -327,7 +327,7 @@ class MaskedLogLikelihood(Loop):
         total = pt.sum(value, axis=-1)
         off_support = pt.or_(pt.any(impossible, axis=-1), pt.neq(total, n))
         residual = pt.switch(available, value - total[:, None] * pt.exp(log_p), 0.0)
-        proper = pt.all(pt.any(pt.neq(masked, -np.inf), axis=-1))
+        proper = pt.all(pt.gt(pt.max(masked, axis=-1), -np.inf))
         return pt.switch(off_support, -np.inf, chosen), residual, proper
 
     @staticmethod
@@ -374,7 +374,8 @@ def masked_log_likelihood(logits, value, n, available):
     residual : TensorVariable, shape (R, K)
         :math:`y_k - n p_k`, its gradient.
     proper : TensorVariable of bool
-        Whether in every row something on the menu has a logit above minus infinity.
+        Whether in every row something on the menu has a logit above minus infinity, and no logit
+        of the menu is not a number.
 
     Examples
     --------

@@ -247,7 +247,9 @@ def _coupling(information, hessian, penalty):
     spread_out[:, diagonal, :, diagonal] = inverse.transpose(1, 0, 2, 3)
     scale = spread_out.reshape(n_clusters, size, size)
     values, vectors = np.linalg.eigh(scale @ hessian @ scale.transpose(0, 2, 1))
-    root = 1 / np.sqrt(np.clip(values, 1e-6, None))
+    # Its diagonal blocks are the identity, so its eigenvalues are at most their number; what
+    # rounding makes of counts of a thousand million is not believed.
+    root = 1 / np.sqrt(np.clip(values, 1e-6, n_free))
     return (vectors * root[:, None]) @ vectors.transpose(0, 2, 1)
 
 
