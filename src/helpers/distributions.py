@@ -263,4 +263,4 @@ class MaskedMultinomial(Discrete):
                 in_rows[0], in_rows[1], total[..., 0].flatten(), in_rows[2]
             )
             by_row = by_row.reshape(value.shape[:-1], ndim=value.ndim - 1)
-        return check_parameters(by_row + coefficient, pt.ge(n, 0), proper, msg=_REQUIRED)
+        return check_parameters(by_row + coefficient, proper, msg=_REQUIRED)

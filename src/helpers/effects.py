@@ -9,7 +9,7 @@ from pymc.logprob.transforms import Transform
 from pymc.pytensorf import normalize_rng_param
 from pytensor.tensor.random.utils import normalize_size_param
 
-from helpers.fused import conditioned_log_det, conditioned_pair, pair_log_density
+from helpers.fused import conditioned_pair, pair_log_density
 
 __all__ = [
     "ClusterNormal",
@@ -535,6 +535,11 @@ class Conditioned(Transform):
         self.coupling = None if coupling is None else _Coupling(coupling, score.shape)
         self.ndim_supp = 2 if joint or coupling is not None else 1
 
+    def _as_pair(self, value, inputs):
+        mu, sd, below = inputs[-3:]
+        coupling = None if self.coupling is None else self.coupling.matrix
+        return conditioned_pair(value, mu, sd, below[:, 0], *self.pair, coupling)
+
     def _parts(self, inputs):
         """Entries of C, and of u = C'm."""
         if self.joint:
@@ -557,9 +562,7 @@ class Conditioned(Transform):
 
     def backward(self, value, *inputs):
         if self.pair is not None:
-            mu, sd, below = inputs[-3:]
-            coupling = None if self.coupling is None else self.coupling.matrix
-            return conditioned_pair(value, mu, sd, below[:, 0], *self.pair, coupling)
+            return self._as_pair(value, inputs)[0]
         c, u = self._parts(inputs)
         if self.coupling is not None:
             value = self.coupling.backward(value)
@@ -575,8 +578,7 @@ class Conditioned(Transform):
 
     def log_jac_det(self, value, *inputs):
         if self.pair is not None:
-            _, sd, below = inputs[-3:]
-            log_det = conditioned_log_det(sd, below[:, 0], self.pair[0])
+            log_det = self._as_pair(value, inputs)[1]
         else:
             c, _ = self._parts(inputs)
             log_det = -sum(pt.log(row[-1]) for row in c)

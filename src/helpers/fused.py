@@ -25,7 +25,6 @@ from pytensor.tensor.type import TensorType
 
 __all__ = [
     "cluster_logits",
-    "conditioned_log_det",
     "conditioned_pair",
     "masked_log_likelihood",
     "pair_log_density",
@@ -233,7 +232,8 @@ def cluster_logits(effects, cluster, x, place):
     r"""
     Logits of each row from the effects of its cluster.
 
-    :math:`\eta_{ik} = \theta_{c(i)k0} + \sum_p x_{ip} \theta_{c(i)kp}`, and 0 for the reference category.
+    :math:`\eta_{ik} = \theta_{c(i)k0} + \sum_p x_{ip} \theta_{c(i)kp}`, and 0 for the reference
+    category.
 
     Parameters
     ----------
@@ -278,7 +278,7 @@ def _likelihood_kernel(logits, value, n, available):
         for k in range(n_categories):
             if available[i, k] and not logits[i, k] <= top:
                 top = logits[i, k]
-        if not top > -np.inf:  # nor if it is not a number
+        if n[i] < 0 or not top > -np.inf:  # nor if it is not a number
             proper = False
         total = 0
         weight = 0.0
@@ -327,7 +327,7 @@ class MaskedLogLikelihood(Loop):
         total = pt.sum(value, axis=-1)
         off_support = pt.or_(pt.any(impossible, axis=-1), pt.neq(total, n))
         residual = pt.switch(available, value - total[:, None] * pt.exp(log_p), 0.0)
-        proper = pt.all(pt.gt(pt.max(masked, axis=-1), -np.inf))
+        proper = pt.all(pt.gt(pt.max(masked, axis=-1), -np.inf) & pt.ge(n, 0))
         return pt.switch(off_support, -np.inf, chosen), residual, proper
 
     @staticmethod
@@ -345,9 +345,7 @@ class MaskedLogLikelihood(Loop):
         if not isinstance(by_cell.type, DisconnectedType):
             # Second derivatives are rare: they are those of the plain graph.
             _, residual, _ = self.plain(*inputs)
-            gradient = gradient + pytensor.grad(
-                None, inputs[0], known_grads={residual: by_cell}
-            )
+            gradient = gradient + pytensor.grad(None, inputs[0], known_grads={residual: by_cell})
         return _no_gradient(inputs, [gradient])
 
 
@@ -374,8 +372,8 @@ def masked_log_likelihood(logits, value, n, available):
     residual : TensorVariable, shape (R, K)
         :math:`y_k - n p_k`, its gradient.
     proper : TensorVariable of bool
-        Whether in every row something on the menu has a logit above minus infinity, and no logit
-        of the menu is not a number.
+        Whether no total is negative, and in every row something on the menu has a logit above
+        minus infinity and no logit of the menu is not a number.
 
     Examples
     --------
@@ -528,6 +526,7 @@ def _conditioned_kernel(value, mu, sd, correlation, information, score, coupling
     if information.shape[0] != n_clusters or information.shape[1] != n_free:
         raise ValueError("The pilot is not for these clusters and categories.")
     theta = np.empty(value.shape)
+    log_det = np.empty((n_clusters, n_free))
     steps = np.empty((n_clusters, n_free, 5))
     sampled, t = np.empty(size), np.empty(size)
     prior = np.empty((n_free, 5))  # inverse covariance, and its product with the mean
@@ -555,11 +554,12 @@ def _conditioned_kernel(value, mu, sd, correlation, information, score, coupling
             theta[c, k, 0] = (t[2 * k] + u0 - c10 * theta_1) * to_0
             steps[c, k, 0], steps[c, k, 1], steps[c, k, 2] = to_0, c10, to_1
             steps[c, k, 3], steps[c, k, 4] = u0, u1
-    return theta, steps
+            log_det[c, k] = np.log(to_0 * to_1)
+    return theta, log_det, steps
 
 
 def _conditioned_backward_kernel(
-    cotangent, value, mu, sd, correlation, information, score, coupling, theta, steps
+    cotangent, value, mu, sd, correlation, information, score, coupling, theta, log_det, steps
 ):
     n_clusters, n_free, _ = theta.shape
     size = 2 * n_free
@@ -608,17 +608,37 @@ def _conditioned_backward_kernel(
     return by_value, by_mu, by_sd, by_correlation
 
 
-def _plain_precision(sd, correlation):
-    q = 1 - correlation**2
-    s0, s1 = sd[:, 0], sd[:, 1]
-    return 1 / (s0**2 * q), -correlation / (s0 * s1 * q), 1 / (s1**2 * q)
+def _log_det_backward_kernel(cotangent, sd, correlation, information):
+    n_clusters, n_free = information.shape[:2]
+    by_sd = np.empty((n_free, 2))
+    by_correlation = np.empty(n_free)
+    for k in range(n_free):
+        p00, p01, p11 = _precision_of_pair(k, sd, correlation)
+        g00 = g01 = g11 = 0.0
+        for c in range(n_clusters):
+            a, b = information[c, k, 0, 0] + p00, information[c, k, 1, 0] + p01
+            to_a = 1.0 / a
+            left = information[c, k, 1, 1] + p11 - b * b * to_a
+            # Of log a + log left, the two squares on the diagonal of C.
+            by_left = -0.5 * cotangent[c, k] / left
+            ratio = b * to_a
+            g00 += -0.5 * cotangent[c, k] * to_a + by_left * ratio * ratio
+            g01 -= 2.0 * by_left * ratio
+            g11 += by_left
+        _from_precision_of_pair(k, sd, correlation, g00, g01, g11, by_sd, by_correlation)
+    return by_sd, by_correlation
 
 
-class ConditionedPair(_Differentiable):
-    """See :func:`conditioned_pair`."""
+class ConditionedPair(Loop):
+    """
+    See :func:`conditioned_pair`.
+
+    Effects and log-determinant have gradients of their own, for PyMC asks for them one by one; the
+    last output is steps on the way to them.
+    """
 
     kernel = staticmethod(_conditioned_kernel)
-    dtypes = ("float64",) * 2
+    dtypes = ("float64",) * 3
 
     @staticmethod
     def plain(value, mu, sd, correlation, information, score, coupling):
@@ -627,7 +647,9 @@ class ConditionedPair(_Differentiable):
         else:
             in_one_row = value.reshape((value.shape[0], 1, -1))
             t = pt.sum(coupling * in_one_row, axis=-1).reshape(value.shape)
-        p00, p01, p11 = _plain_precision(sd, correlation)
+        q = 1 - correlation**2
+        s0, s1 = sd[:, 0], sd[:, 1]
+        p00, p01, p11 = 1 / (s0**2 * q), -correlation / (s0 * s1 * q), 1 / (s1**2 * q)
         c00 = pt.sqrt(information[..., 0, 0] + p00)
         c10 = (information[..., 1, 0] + p01) / c00
         c11 = pt.sqrt(information[..., 1, 1] + p11 - c10**2)
@@ -636,22 +658,57 @@ class ConditionedPair(_Differentiable):
         theta_1 = (t[..., 1] + u1) / c11
         theta_0 = (t[..., 0] + u0 - c10 * theta_1) / c00
         theta = pt.stack([theta_0, theta_1], axis=-1)
-        return theta, pt.stack([1 / c00, c10, 1 / c11, u0, u1], axis=-1)
+        return theta, -pt.log(c00 * c11), pt.stack([1 / c00, c10, 1 / c11, u0, u1], axis=-1)
 
     @staticmethod
     def shapes(value, *others):
-        return [value, (*value[:2], 5)]
+        return [value, value[:2], (*value[:2], 5)]
+
+    def connection_pattern(self, node):
+        parameters = [[True, True, True]] * 4
+        parameters[:2] = [[True, False, True]] * 2  # value and means are not in the determinant
+        return parameters + [[False] * 3] * 3
+
+    def pullback(self, inputs, outputs, cotangents):
+        by_theta, by_log_det, by_steps = cotangents
+        if not isinstance(by_steps.type, DisconnectedType):
+            raise NotImplementedError("Only the results can be differentiated, not steps to them.")
+        gradients = [disconnected_type() for _ in inputs]
+        if not isinstance(by_theta.type, DisconnectedType):
+            gradients[:4] = ConditionedPairBackward()(by_theta, *inputs, *outputs)
+        if not isinstance(by_log_det.type, DisconnectedType):
+            _, _, sd, correlation, information, *_ = inputs
+            of_log_det = ConditionedLogDetBackward()(by_log_det, sd, correlation, information)
+            for i, gradient in zip((2, 3), of_log_det, strict=True):
+                connected = not isinstance(gradients[i].type, DisconnectedType)
+                gradients[i] = gradients[i] + gradient if connected else gradient
+        return gradients
 
 
 class ConditionedPairBackward(_Backward):
-    """Gradients of :class:`ConditionedPair`."""
+    """Gradients of the effects of :class:`ConditionedPair`."""
 
     kernel = staticmethod(_conditioned_backward_kernel)
     forward = ConditionedPair()
     dtypes = ("float64",) * 4
 
 
-ConditionedPair.backward = ConditionedPairBackward()
+class ConditionedLogDetBackward(_Backward):
+    """Gradients of the log-determinant of :class:`ConditionedPair`."""
+
+    kernel = staticmethod(_log_det_backward_kernel)
+    dtypes = ("float64",) * 2
+
+    def plain(self, cotangent, sd, correlation, information):
+        n_clusters, n_free = information.shape[:2]
+        nothing = pt.zeros((n_clusters, n_free, 2))
+        _, log_det, _ = ConditionedPair.plain(
+            nothing, pt.zeros((n_free, 2)), sd, correlation, information, nothing, _NO_COUPLING
+        )
+        return pytensor.grad(None, [sd, correlation], known_grads={log_det: cotangent})
+
+
+_NO_COUPLING = pt.as_tensor(np.zeros((0, 0, 0)))
 
 
 def conditioned_pair(value, mu, sd, correlation, information, score, coupling=None):
@@ -678,8 +735,11 @@ def conditioned_pair(value, mu, sd, correlation, information, score, coupling=No
 
     Returns
     -------
-    TensorVariable
-        Shape (C, K, 2).
+    effects : TensorVariable, shape (C, K, 2)
+        The effects.
+    log_det : TensorVariable, shape (C, K)
+        What the change of variables adds to the log-density, :math:`-\log\det C`; that of the
+        coupling, a constant, is left out.
 
     Examples
     --------
@@ -688,102 +748,14 @@ def conditioned_pair(value, mu, sd, correlation, information, score, coupling=No
     >>> import numpy as np
     >>> from helpers.fused import conditioned_pair
     >>> nothing = np.zeros((1, 1, 2, 2)), np.zeros((1, 1, 2))
-    >>> conditioned_pair([[[0.0, 1.0]]], [[5.0, 5.0]], [[1.0, 2.0]], [0.0], *nothing).eval()
-    array([[[5., 7.]]])
+    >>> effects, log_det = conditioned_pair(
+    ...     [[[0.0, 1.0]]], [[5.0, 5.0]], [[1.0, 2.0]], [0.0], *nothing
+    ... )
+    >>> effects.eval(), log_det.eval().round(4)
+    (array([[[5., 7.]]]), array([[0.6931]]))
     """
     if coupling is None:
-        coupling = np.zeros((0, 0, 0))
+        coupling = _NO_COUPLING
     inputs = value, mu, sd, correlation, information, score, coupling
-    theta, _ = ConditionedPair()(*[pt.as_tensor(x) for x in inputs])
-    return theta
-
-
-def _log_det_kernel(sd, correlation, information):
-    n_clusters, n_free = information.shape[:2]
-    if sd.shape != (n_free, 2) or correlation.shape[0] != n_free:
-        raise ValueError("Standard deviations, correlations and the pilot do not fit.")
-    log_det = np.empty((n_clusters, n_free))
-    for k in range(n_free):
-        p00, p01, p11 = _precision_of_pair(k, sd, correlation)
-        for c in range(n_clusters):
-            a, b = information[c, k, 0, 0] + p00, information[c, k, 1, 0] + p01
-            log_det[c, k] = -0.5 * np.log(a * (information[c, k, 1, 1] + p11 - b * b / a))
-    return log_det
-
-
-def _log_det_backward_kernel(cotangent, sd, correlation, information, log_det):
-    n_clusters, n_free = information.shape[:2]
-    by_sd = np.empty((n_free, 2))
-    by_correlation = np.empty(n_free)
-    for k in range(n_free):
-        p00, p01, p11 = _precision_of_pair(k, sd, correlation)
-        g00 = g01 = g11 = 0.0
-        for c in range(n_clusters):
-            a, b = information[c, k, 0, 0] + p00, information[c, k, 1, 0] + p01
-            to_a = 1.0 / a
-            left = information[c, k, 1, 1] + p11 - b * b * to_a
-            # Of log a + log left, the two squares on the diagonal of C.
-            by_left = -0.5 * cotangent[c, k] / left
-            ratio = b * to_a
-            g00 += -0.5 * cotangent[c, k] * to_a + by_left * ratio * ratio
-            g01 -= 2.0 * by_left * ratio
-            g11 += by_left
-        _from_precision_of_pair(k, sd, correlation, g00, g01, g11, by_sd, by_correlation)
-    return by_sd, by_correlation
-
-
-class ConditionedLogDet(_Differentiable):
-    """See :func:`conditioned_log_det`."""
-
-    kernel = staticmethod(_log_det_kernel)
-
-    @staticmethod
-    def plain(sd, correlation, information):
-        p00, p01, p11 = _plain_precision(sd, correlation)
-        a, b = information[..., 0, 0] + p00, information[..., 1, 0] + p01
-        return -0.5 * pt.log(a * (information[..., 1, 1] + p11 - b**2 / a))
-
-    @staticmethod
-    def shapes(sd, correlation, information):
-        return [information[:2]]
-
-
-class ConditionedLogDetBackward(_Backward):
-    """Gradients of :class:`ConditionedLogDet`."""
-
-    kernel = staticmethod(_log_det_backward_kernel)
-    forward = ConditionedLogDet()
-    dtypes = ("float64",) * 2
-
-
-ConditionedLogDet.backward = ConditionedLogDetBackward()
-
-
-def conditioned_log_det(sd, correlation, information):
-    r"""
-    What the form conditioned on the data takes off the log-density of pairs of effects.
-
-    :math:`-\log\det C`, with :math:`C C' = H + \Sigma^{-1}`; a coupling is not in it.
-
-    Parameters
-    ----------
-    sd : tensor_like of float, shape (K, 2)
-        Standard deviations (sd > 0).
-    correlation : tensor_like of float, shape (K,)
-        Correlations, between -1 and 1.
-    information : numpy.ndarray, shape (C, K, 2, 2)
-        H.
-
-    Returns
-    -------
-    TensorVariable
-        Shape (C, K).
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from helpers.fused import conditioned_log_det
-    >>> conditioned_log_det([[1.0, 1.0]], [0.0], np.zeros((1, 1, 2, 2))).eval() + 0.0
-    array([[0.]])
-    """
-    return ConditionedLogDet()(*[pt.as_tensor(x) for x in (sd, correlation, information)])
+    effects, log_det, _ = ConditionedPair()(*[pt.as_tensor(x) for x in inputs])
+    return effects, log_det
