@@ -19,6 +19,7 @@ from pytensor.compile.mode import optdb
 from pytensor.gradient import DisconnectedType, disconnected_type
 from pytensor.graph.basic import Apply
 from pytensor.graph.op import Op
+from pytensor.graph.replace import graph_replace
 from pytensor.graph.rewriting.basic import dfs_rewriter, node_rewriter
 from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_default_op_cache_key
 from pytensor.tensor.type import TensorType
@@ -95,11 +96,31 @@ def _for_numba(op, **kwargs):
 
 @node_rewriter([Loop])
 def _as_plain(fgraph, node):
-    plain = node.op.plain(*node.inputs)
-    return plain if isinstance(plain, list | tuple) else [plain]
+    return _as_list(node.op.plain(*node.inputs))
 
 
 optdb.register("fused_loops_as_plain_graphs", dfs_rewriter(_as_plain), "jax", position=0.01)
+
+
+def _plain_gradients(function, inputs, n_wrt, cotangents):
+    """
+    Gradients of a function of tensors in its first inputs, given those of its outputs.
+
+    The function is built on inputs of its own: those of a node may depend on each other, and then
+    derivatives in one of them would hold what goes through the others.
+    """
+    own = [x.type() for x in inputs]
+    known = {
+        output: cotangent
+        for output, cotangent in zip(function(*own), cotangents, strict=False)
+        if not isinstance(cotangent.type, DisconnectedType)
+    }
+    gradients = pytensor.grad(None, own[:n_wrt], known_grads=known, disconnected_inputs="ignore")
+    return graph_replace(gradients, dict(zip(own, inputs, strict=True)), strict=False)
+
+
+def _as_list(outputs):
+    return list(outputs) if isinstance(outputs, list | tuple) else [outputs]
 
 
 def _no_gradient(inputs, gradients):
@@ -139,9 +160,9 @@ class _Backward(Loop):
 
     def plain(self, cotangent, *inputs):
         inputs = inputs[: len(inputs) - len(self.forward.dtypes)]
-        result = _as_tuple(self.forward.plain(*inputs), len(self.forward.dtypes))[0]
-        wrt = list(inputs[: len(self.dtypes)])
-        return pytensor.grad(None, wrt, known_grads={result: cotangent})
+        return _plain_gradients(
+            lambda *own: _as_list(self.forward.plain(*own)), inputs, len(self.dtypes), [cotangent]
+        )
 
     def shapes(self, cotangent, *shapes):
         return shapes[: len(self.dtypes)]
@@ -152,13 +173,7 @@ class _Backward(Loop):
 
     def pullback(self, inputs, outputs, cotangents):
         # Second derivatives are rare: they are those of the plain graph.
-        known = {
-            output: cotangent
-            for output, cotangent in zip(self.plain(*inputs), cotangents, strict=True)
-            if not isinstance(cotangent.type, DisconnectedType)
-        }
-        wrt = list(inputs[: 1 + len(self.dtypes)])
-        gradients = pytensor.grad(None, wrt, known_grads=known, disconnected_inputs="ignore")
+        gradients = _plain_gradients(self.plain, inputs, 1 + len(self.dtypes), cotangents)
         return _no_gradient(inputs, gradients)
 
 
@@ -276,10 +291,8 @@ def _likelihood_kernel(logits, value, n, available):
     for i in range(n_rows):
         top = -np.inf
         for k in range(n_categories):
-            if available[i, k] and not logits[i, k] <= top:
+            if available[i, k] and logits[i, k] > top:
                 top = logits[i, k]
-        if n[i] < 0 or not top > -np.inf:  # nor if it is not a number
-            proper = False
         total = 0
         weight = 0.0
         chosen = 0.0
@@ -300,6 +313,8 @@ def _likelihood_kernel(logits, value, n, available):
                 residual[i, k] = 0.0
                 if y > 0:
                     possible = False
+        if n[i] < 0 or not weight > 0.0:  # it is not a number if a logit is none, or all are -inf
+            proper = False
         scale = total / weight
         for k in range(n_categories):
             if available[i, k]:
@@ -327,7 +342,7 @@ class MaskedLogLikelihood(Loop):
         total = pt.sum(value, axis=-1)
         off_support = pt.or_(pt.any(impossible, axis=-1), pt.neq(total, n))
         residual = pt.switch(available, value - total[:, None] * pt.exp(log_p), 0.0)
-        proper = pt.all(pt.gt(pt.max(masked, axis=-1), -np.inf) & pt.ge(n, 0))
+        proper = pt.all(pt.gt(pt.sum(pt.exp(log_p), axis=-1), 0) & pt.ge(n, 0))
         return pt.switch(off_support, -np.inf, chosen), residual, proper
 
     @staticmethod
@@ -344,8 +359,10 @@ class MaskedLogLikelihood(Loop):
             gradient = by_row[:, None] * outputs[1]
         if not isinstance(by_cell.type, DisconnectedType):
             # Second derivatives are rare: they are those of the plain graph.
-            _, residual, _ = self.plain(*inputs)
-            gradient = gradient + pytensor.grad(None, inputs[0], known_grads={residual: by_cell})
+            (of_residual,) = _plain_gradients(
+                lambda *own: [self.plain(*own)[1]], inputs, 1, [by_cell]
+            )
+            gradient = gradient + of_residual
         return _no_gradient(inputs, [gradient])
 
 
@@ -523,8 +540,10 @@ def _conditioned_kernel(value, mu, sd, correlation, information, score, coupling
     coupled = coupling.shape[0] > 0
     if mu.shape != (n_free, 2) or sd.shape != (n_free, 2) or correlation.shape[0] != n_free:
         raise ValueError("Effects, means, standard deviations and correlations do not fit.")
-    if information.shape[0] != n_clusters or information.shape[1] != n_free:
+    if information.shape != (n_clusters, n_free, 2, 2) or score.shape != (n_clusters, n_free, 2):
         raise ValueError("The pilot is not for these clusters and categories.")
+    if coupled and coupling.shape != (n_clusters, size, size):
+        raise ValueError("The pilot's coupling is not for these clusters and categories.")
     theta = np.empty(value.shape)
     log_det = np.empty((n_clusters, n_free))
     steps = np.empty((n_clusters, n_free, 5))
@@ -700,12 +719,13 @@ class ConditionedLogDetBackward(_Backward):
     dtypes = ("float64",) * 2
 
     def plain(self, cotangent, sd, correlation, information):
-        n_clusters, n_free = information.shape[:2]
-        nothing = pt.zeros((n_clusters, n_free, 2))
-        _, log_det, _ = ConditionedPair.plain(
-            nothing, pt.zeros((n_free, 2)), sd, correlation, information, nothing, _NO_COUPLING
-        )
-        return pytensor.grad(None, [sd, correlation], known_grads={log_det: cotangent})
+        def log_det(sd, correlation, information):
+            n_clusters, n_free = information.shape[:2]
+            nothing, no_mean = pt.zeros((n_clusters, n_free, 2)), pt.zeros((n_free, 2))
+            inputs = nothing, no_mean, sd, correlation, information, nothing, _NO_COUPLING
+            return [ConditionedPair.plain(*inputs)[1]]
+
+        return _plain_gradients(log_det, [sd, correlation, information], 2, [cotangent])
 
 
 _NO_COUPLING = pt.as_tensor(np.zeros((0, 0, 0)))
