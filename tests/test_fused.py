@@ -7,7 +7,7 @@ import pymc as pm
 import pytensor
 import pytensor.tensor as pt
 import pytest
-from pytensor.compile.mode import Mode
+from pytensor.compile.mode import Mode, get_mode
 from scipy import stats
 
 from helpers import masked_regression, simulate_counts
@@ -250,6 +250,24 @@ class TestInModels:
             "PairLogDensity",
             "PairLogDensityBackward",
         }
+
+    def test_the_density_is_that_of_the_plain_graph(self, model):
+        point = pm.blocking.DictToArrayBijection.map(model.initial_point()).data
+        rng = np.random.default_rng(5)
+        numba = get_mode("NUMBA")
+        functions = []
+        for mode in (numba, numba.including("fused_loops_as_plain_graphs")):
+            function = model.logp_dlogp_function(ravel_inputs=True, mode=mode)
+            function.set_extra_values({})
+            functions.append(function)
+        nodes = functions[1]._pytensor_function.maker.fgraph.apply_nodes
+        assert not any(isinstance(node.op, Loop) for node in nodes)
+        for _ in range(5):
+            at = point + rng.normal(0, 0.5, point.shape)
+            loops, plain = (function(at) for function in functions)
+            np.testing.assert_allclose(loops[0], plain[0], rtol=1e-12)
+            largest = np.abs(plain[1]).max()
+            np.testing.assert_allclose(loops[1], plain[1], rtol=1e-8, atol=1e-10 * largest)
 
     @needs_jax
     def test_jax_takes_the_plain_graphs(self, model):

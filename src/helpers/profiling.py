@@ -58,6 +58,14 @@ MEANINGS = {
     "CumOp": "cumulative sums",
     "ExtractDiag": "take or make a diagonal",
     "AllocDiag": "take or make a diagonal",
+    "ClusterLogits": "logits of each row from its cluster's effects",
+    "ClusterLogitsBackward": "its gradient: add up each cluster's rows",
+    "MaskedLogLikelihood": "masked multinomial of each row, with its gradient",
+    "PairLogDensity": "normal density of intercepts and slopes",
+    "PairLogDensityBackward": "its gradient",
+    "ConditionedPair": "effects from what is sampled for them",
+    "ConditionedPairBackward": "its gradient",
+    "ConditionedLogDetBackward": "gradient of the change of variables",
 }
 
 

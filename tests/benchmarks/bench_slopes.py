@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from graphs import GRAPHS, batch, by_hand, conditioned, value_and_gradient
+from pytensor.compile.mode import get_mode
 
 from helpers import masked_regression, profile_model, simulate_counts
 
@@ -111,12 +112,15 @@ def test_centring(benchmark, regime, centring):
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("graph", ["centred", "conditioned"])
+@pytest.mark.parametrize("graph", ["centred", "conditioned", "conditioned, plain operations"])
 def test_gradient_of_the_model(benchmark, size, graph):
     benchmark.group = f"gradient against a loop by hand, {size}"
     benchmark.extra_info["what"] = f"model, {graph}"
-    model = {"centred": batch, "conditioned": conditioned}[graph]
-    benchmark(*value_and_gradient(model(simulated(size))))
+    model = batch if graph == "centred" else conditioned
+    mode = get_mode("NUMBA")
+    if "plain" in graph:
+        mode = mode.including("fused_loops_as_plain_graphs")
+    benchmark(*value_and_gradient(model(simulated(size)), mode=mode))
 
 
 @pytest.mark.parametrize("size", SIZES)
