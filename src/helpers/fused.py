@@ -72,12 +72,8 @@ class Loop(Op):
 
     def perform(self, node, inputs, outputs):
         results = _compiled(type(self))(*inputs)
-        for storage, result in zip(outputs, _as_tuple(results, len(outputs)), strict=True):
+        for storage, result in zip(outputs, _as_list(results), strict=True):
             storage[0] = np.asarray(result)
-
-
-def _as_tuple(results, length):
-    return (results,) if length == 1 else results
 
 
 @cache
@@ -119,6 +115,10 @@ def _plain_gradients(function, inputs, n_wrt, cotangents):
     return graph_replace(gradients, dict(zip(own, inputs, strict=True)), strict=False)
 
 
+def _as_doubles(*tensors):
+    return [pt.as_tensor(x).astype("float64") for x in tensors]
+
+
 def _as_list(outputs):
     return list(outputs) if isinstance(outputs, list | tuple) else [outputs]
 
@@ -130,36 +130,34 @@ def _no_gradient(inputs, gradients):
 
 class _Differentiable(Loop):
     """
-    A loop whose gradient is another loop, `backward`.
+    A loop with one output whose gradient is another loop, `backward`.
 
-    The first output is the result; any others are steps on the way to it, which `backward` would
-    have to work out again. `backward` takes the gradient of the result, then all inputs and
-    outputs, and returns the gradients of the first inputs; the other inputs are data.
+    `backward` takes the gradient of the output, then the inputs, and returns the gradients of the
+    first inputs; the others are data.
     """
 
     backward = None
 
     def connection_pattern(self, node):
-        n_wrt = len(self.backward.dtypes)
-        return [[i < n_wrt] * len(node.outputs) for i in range(len(node.inputs))]
+        return [[i < len(self.backward.dtypes)] for i in range(len(node.inputs))]
 
     def pullback(self, inputs, outputs, cotangents):
-        cotangent, *others = cotangents
-        if any(not isinstance(x.type, DisconnectedType) for x in others):
-            raise NotImplementedError("Only the result can be differentiated, not steps to it.")
-        if isinstance(cotangent.type, DisconnectedType):
-            return [disconnected_type() for _ in inputs]
-        gradients = self.backward(cotangent, *inputs, *outputs, return_list=True)
+        gradients = self.backward(*cotangents, *inputs, return_list=True)
         return _no_gradient(inputs, gradients)
 
 
 class _Backward(Loop):
-    """The gradient of a differentiable loop in its first inputs, as many as `dtypes`."""
+    """
+    The gradient of the loop `forward` in its first inputs, as many as `dtypes`.
+
+    Its last inputs may be outputs of `forward`, `n_kept` of them, which spare it work.
+    """
 
     forward = None
+    n_kept = 0
 
     def plain(self, cotangent, *inputs):
-        inputs = inputs[: len(inputs) - len(self.forward.dtypes)]
+        inputs = inputs[: len(inputs) - self.n_kept]
         return _plain_gradients(
             lambda *own: _as_list(self.forward.plain(*own)), inputs, len(self.dtypes), [cotangent]
         )
@@ -168,7 +166,7 @@ class _Backward(Loop):
         return shapes[: len(self.dtypes)]
 
     def connection_pattern(self, node):
-        # To the steps it is not: in the plain graph they are functions of the inputs.
+        # Not to what was kept: in the plain graph that is a function of the inputs.
         return [[i <= len(self.dtypes)] * len(node.outputs) for i in range(len(node.inputs))]
 
     def pullback(self, inputs, outputs, cotangents):
@@ -199,7 +197,7 @@ def _logits_kernel(effects, cluster, x, place):
     return logits
 
 
-def _logits_backward_kernel(cotangent, effects, cluster, x, place, logits):
+def _logits_backward_kernel(cotangent, effects, cluster, x, place):
     n_rows, n_predictors = x.shape
     n_free = effects.shape[1]
     gradient = np.zeros(effects.shape)
@@ -274,8 +272,8 @@ def cluster_logits(effects, cluster, x, place):
     array([[ 1.,  0.],
            [43.,  0.]])
     """
-    effects, x = pt.as_tensor(effects), pt.as_tensor(x)
-    return ClusterLogits()(effects.astype("float64"), cluster, x.astype("float64"), place)
+    effects, x = _as_doubles(effects, x)
+    return ClusterLogits()(effects, cluster, x, place)
 
 
 # Likelihood --------------------------------------------------------------------------------------
@@ -401,8 +399,7 @@ def masked_log_likelihood(logits, value, n, available):
     >>> value.eval().round(4), residual.eval()
     (array([-2.7726]), array([[ 1.,  0., -1.]]))
     """
-    logits = pt.as_tensor(logits).astype("float64")
-    return MaskedLogLikelihood()(logits, value, n, available)
+    return MaskedLogLikelihood()(*_as_doubles(logits), value, n, available)
 
 
 # Pairs of effects: an intercept and a slope ------------------------------------------------------
@@ -425,7 +422,7 @@ def _pair_kernel(value, mu, sd, correlation):
     return log_density
 
 
-def _pair_backward_kernel(cotangent, value, mu, sd, correlation, log_density):
+def _pair_backward_kernel(cotangent, value, mu, sd, correlation):
     n_clusters, n_free, _ = value.shape
     by_value = np.empty(value.shape)
     by_mu = np.empty((n_free, 2))
@@ -510,7 +507,7 @@ def pair_log_density(value, mu, sd, correlation):
     >>> pair_log_density([[[0.3, 0.1]]], [[0.0, 1.0]], [[1.0, 2.0]], [0.5]).eval().round(6)
     array([[-2.672183]])
     """
-    return PairLogDensity()(*[pt.as_tensor(x) for x in (value, mu, sd, correlation)])
+    return PairLogDensity()(*_as_doubles(value, mu, sd, correlation))
 
 
 @numba.njit(inline="always", error_model="numpy")
@@ -709,6 +706,7 @@ class ConditionedPairBackward(_Backward):
 
     kernel = staticmethod(_conditioned_backward_kernel)
     forward = ConditionedPair()
+    n_kept = 3
     dtypes = ("float64",) * 4
 
 
@@ -776,6 +774,6 @@ def conditioned_pair(value, mu, sd, correlation, information, score, coupling=No
     """
     if coupling is None:
         coupling = _NO_COUPLING
-    inputs = value, mu, sd, correlation, information, score, coupling
-    effects, log_det, _ = ConditionedPair()(*[pt.as_tensor(x) for x in inputs])
+    inputs = _as_doubles(value, mu, sd, correlation, information, score, coupling)
+    effects, log_det, _ = ConditionedPair()(*inputs)
     return effects, log_det
