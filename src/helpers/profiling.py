@@ -25,8 +25,8 @@ SAMPLERS = ("nutpie", "pymc")
 MEANINGS = {
     "Elemwise": "arithmetic, entry by entry",
     "FusedElemwise": "arithmetic, entry by entry",
-    "AdvancedSubtensor": "look up by index (effects of each row)",
-    "AdvancedSubtensor1": "look up by index (effects of each row)",
+    "AdvancedSubtensor": "look up rows by index",
+    "AdvancedSubtensor1": "look up rows by index",
     "AdvancedIncSubtensor": "add up by index (gradient of the look-up)",
     "AdvancedIncSubtensor1": "add up by index (gradient of the look-up)",
     "Subtensor": "take a slice",
