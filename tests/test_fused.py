@@ -17,6 +17,7 @@ from helpers.fused import (
     Loop,
     MaskedLogLikelihood,
     PairLogDensity,
+    _exp_of_distances,
     cluster_logits,
     conditioned_pair,
     masked_log_likelihood,
@@ -157,6 +158,21 @@ class TestAgainstScipy:
                 expected = m + np.linalg.solve(np.linalg.cholesky(q).T, uncoupled[k])
                 np.testing.assert_allclose(effects[c, k], expected, rtol=1e-8)
                 assert log_det[c, k] == pytest.approx(-np.linalg.slogdet(q)[1] / 2)
+
+
+class TestExponential:
+    def test_is_that_of_numpy(self):
+        rng = np.random.default_rng(1)
+        x = np.concatenate([[-0.0, -5e-324, -1e-300], -(10 ** rng.uniform(-9, 2.85, 20_000))])
+        result = x.copy()
+        _exp_of_distances(result, np.empty_like(x))
+        np.testing.assert_allclose(result, np.exp(x), rtol=5e-16)
+        assert result[0] == 1
+
+    def test_is_nothing_far_below(self):
+        x = np.array([-709.0, -746.0, -1e308, -np.inf])
+        _exp_of_distances(x, np.empty_like(x))
+        assert (x == 0).all()
 
 
 class TestImproper:

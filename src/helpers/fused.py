@@ -279,48 +279,84 @@ def cluster_logits(effects, cluster, x, place):
 # Likelihood --------------------------------------------------------------------------------------
 
 
+@numba.njit(fastmath={"contract"}, error_model="numpy")
+def _exp_of_distances(x, power):
+    """
+    Replace the numbers in `x`, none above 0, by their exponentials; `power` is room for as many.
+
+    The library's exponential is a call for each number. These loops have no branch, so that a
+    processor takes several numbers at a time: x = m log 2 + r with a whole m, where |r| < 0.35
+    needs few terms of the series. Below the normal numbers (x < -708.7) the result is 0.
+    """
+    # A double of this size, 1.5 * 2**52, keeps no fraction, and its last bits are the whole number.
+    shift = 6755399441055744.0
+    bits = power.view(np.int64)
+    for i in range(x.size):
+        bounded = x[i] if x[i] > -709.0 else -709.0  # the exponent of 2 is 0 in the bits there
+        power[i] = bounded * 1.4426950408889634 + shift
+        m = power[i] - shift
+        x[i] = (bounded - m * 0.6931471803691238) - m * 1.9082149292705877e-10
+    for i in range(x.size):
+        bits[i] = (bits[i] + 1023) << 52
+    for i in range(x.size):
+        r = x[i]
+        series = r * (1.0 / 6227020800.0) + 1.0 / 479001600.0
+        series = series * r + 1.0 / 39916800.0
+        series = series * r + 1.0 / 3628800.0
+        series = series * r + 1.0 / 362880.0
+        series = series * r + 1.0 / 40320.0
+        series = series * r + 1.0 / 5040.0
+        series = series * r + 1.0 / 720.0
+        series = series * r + 1.0 / 120.0
+        series = series * r + 1.0 / 24.0
+        series = series * r + 1.0 / 6.0
+        series = series * r + 0.5
+        series = series * r + 1.0
+        series = series * r + 1.0
+        x[i] = series * power[i]
+
+
 def _likelihood_kernel(logits, value, n, available):
     n_rows, n_categories = logits.shape
     if value.shape != logits.shape or available.shape != logits.shape or n.shape[0] != n_rows:
         raise ValueError("Counts, totals, logits and menus do not have the same shape.")
     log_likelihood = np.empty(n_rows)
+    # It holds the distances to the highest logit of the menu first, then their exponentials.
     residual = np.empty(logits.shape)
+    totals = np.empty(n_rows)
     proper = True
     for i in range(n_rows):
         top = -np.inf
         for k in range(n_categories):
-            if available[i, k] and logits[i, k] > top:
-                top = logits[i, k]
+            logit = logits[i, k] if available[i, k] else -np.inf
+            residual[i, k] = logit
+            top = logit if logit > top else top
         total = 0
-        weight = 0.0
         chosen = 0.0
-        possible = True
+        impossible = False
+        no_number = False  # a logit that is none, or all of them minus infinity
         for k in range(n_categories):
             y = value[i, k]
+            distance = residual[i, k] - top
+            residual[i, k] = distance
             total += y
-            if y < 0:
-                possible = False
-            if available[i, k]:
-                distance = logits[i, k] - top
-                w = np.exp(distance)
-                weight += w
-                residual[i, k] = w
-                if y > 0:
-                    chosen += y * distance
-            else:
-                residual[i, k] = 0.0
-                if y > 0:
-                    possible = False
-        if n[i] < 0 or not weight > 0.0:  # it is not a number if a logit is none, or all are -inf
+            chosen += y * distance if y > 0 else 0.0
+            impossible |= (y < 0) | ((y > 0) & (not available[i, k]))
+            no_number |= distance != distance
+        if n[i] < 0 or no_number:
             proper = False
-        scale = total / weight
+        totals[i] = total
+        log_likelihood[i] = -np.inf if impossible or total != n[i] else chosen
+    _exp_of_distances(residual.reshape(residual.size), np.empty(residual.size))
+    for i in range(n_rows):
+        weight = 0.0
         for k in range(n_categories):
-            if available[i, k]:
-                residual[i, k] = value[i, k] - scale * residual[i, k]
-        if possible and total == n[i]:
-            log_likelihood[i] = chosen - total * np.log(weight)
-        else:
-            log_likelihood[i] = -np.inf
+            weight += residual[i, k]
+        log_likelihood[i] -= totals[i] * np.log(weight)
+        scale = totals[i] / weight
+        for k in range(n_categories):
+            by_logit = value[i, k] - scale * residual[i, k]
+            residual[i, k] = by_logit if available[i, k] else 0.0
     return log_likelihood, residual, np.asarray(proper)
 
 
@@ -555,10 +591,11 @@ def _conditioned_kernel(value, mu, sd, correlation, information, score, coupling
         for k in range(n_free):
             sampled[2 * k], sampled[2 * k + 1] = value[c, k, 0], value[c, k, 1]
         for i in range(size):
-            t[i] = 0.0 if coupled else sampled[i]
+            total = 0.0 if coupled else sampled[i]
             if coupled:
                 for j in range(size):
-                    t[i] += coupling[c, i, j] * sampled[j]
+                    total += coupling[c, i, j] * sampled[j]
+            t[i] = total
         for k in range(n_free):
             to_0 = 1.0 / np.sqrt(information[c, k, 0, 0] + prior[k, 0])
             c10 = (information[c, k, 1, 0] + prior[k, 1]) * to_0
