@@ -6,8 +6,9 @@ Make the small table of benchmarks that chapter 6 shows from a run of pytest-ben
 
 One line per benchmark: `group`; `what` was measured; its median `seconds` (where the clock of
 interest is inside what was run, that clock); `ratio` to the fastest of its group; `ess_per_s`,
-`rhat` and `divergences` where something was sampled; and the machine it came from. `make bench`
-does both. It prints the table's new checksum, which belongs in data/README.md.
+`rhat` and `divergences` where something was sampled; the peak of memory in `gb` where it was
+looked at; and the machine it came from. `make bench` does both. It prints the table's new
+checksum, which belongs in data/README.md.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import pandas as pd
 
-SAMPLED = {"ESS/s": "ess_per_s", "R-hat": "rhat", "divergences": "divergences"}
+SAMPLED = {"ESS/s": "ess_per_s", "R-hat": "rhat", "divergences": "divergences", "GB": "gb"}
 
 
 def tidy(run):
