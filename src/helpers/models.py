@@ -357,6 +357,10 @@ def masked_regression(
     ``pm.sample(..., compile_kwargs={"freeze_model": True})``, which takes them as constants while
     it samples.
 
+    With tens of thousands of effects, add ``nuts={"target_accept": 0.92, "max_treedepth": 5}``:
+    the paths that NUTS would take end where R-hat suffers most (chapter 6 shows why, and how
+    draws go to a folder where they do not fit into memory).
+
     References
     ----------
     McFadden, D. (1974). Conditional logit analysis of qualitative choice behavior. In Frontiers
