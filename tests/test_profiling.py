@@ -95,6 +95,17 @@ class TestModel:
         assert line["tuning_s"] > 2 * line["sampling_s"]
         assert line["model"] == "model"
 
+    @pytest.mark.parametrize("sampler", ["nutpie", "pymc"])
+    def test_settings_of_nuts_reach_the_sampler(self, models, sampler):
+        """A tree of depth 1 is a single step; what is accepted more often are shorter steps."""
+
+        def steps(**nuts):
+            line = profile_model(models["three normals"], samplers=sampler, nuts=nuts, **SIZE)
+            return line["steps_per_draw"].item()
+
+        assert steps(max_treedepth=1) == 1
+        assert steps(target_accept=0.99) > 1.5 * steps(target_accept=0.6)
+
     def test_names_may_be_given_as_a_string_and_models_stay_as_they_are(self, models):
         model = models["a scale"]
         before = [set(model.named_vars), [v.name for v in model.data_vars]]
@@ -109,6 +120,7 @@ class TestModel:
             ({"backends": "c"}, ["backends", "'c'"]),
             ({"samplers": ("nutpie", "stan")}, ["samplers", "nutpie", "pymc", "'stan'"]),
             ({"samplers": "numpyro"}, ["samplers", "'numpyro'"]),
+            ({"nuts": {"maxdepth": 5}}, ["nuts", "target_accept", "max_treedepth", "'maxdepth'"]),
         ],
     )
     def test_unknown_choices_are_refused_before_anything_runs(self, models, choice, named):

@@ -20,6 +20,8 @@ __all__ = ["expected_seconds", "profile_model", "profile_operations"]
 
 BACKENDS = ("numba", "jax")
 SAMPLERS = ("nutpie", "pymc")
+# PyMC's names of what both samplers can be told, and nutpie's.
+SETTINGS = {"target_accept": "target_accept", "max_treedepth": "maxdepth"}
 
 # What an operation of the graph does, for a reader who meets its name for the first time.
 MEANINGS = {
@@ -79,6 +81,7 @@ def profile_model(
     chains=4,
     random_seed=None,
     freeze=True,
+    nuts=None,
     progressbar=True,
 ):
     """
@@ -101,6 +104,8 @@ def profile_model(
         Seed.
     freeze : bool
         Whether data and dims are compiled in as constants.
+    nuts : dict, optional
+        Settings of NUTS, ``target_accept`` or ``max_treedepth``, as :func:`pymc.sample` takes them.
     progressbar : bool
         Whether to show progress.
 
@@ -123,7 +128,7 @@ def profile_model(
     Raises
     ------
     ValueError
-        For an unknown backend or sampler, or one that is not installed.
+        For an unknown backend, sampler or setting, or a backend that is not installed.
 
     Examples
     --------
@@ -150,6 +155,9 @@ def profile_model(
             raise ValueError(f"`samplers` must be among {SAMPLERS}, not {sampler!r}.")
     if backends == ["jax"] and samplers == ["pymc"]:
         raise ValueError('The sampler "pymc" runs with the backend "numba" only: add one of them.')
+    nuts = dict(nuts or {})
+    if unknown := [name for name in nuts if name not in SETTINGS]:
+        raise ValueError(f"`nuts` may hold {' and '.join(SETTINGS)}, not {unknown[0]!r}.")
     size = {"draws": draws, "tune": tune, "chains": chains, "progressbar": progressbar}
     lines = []
     for name, one in models.items():
@@ -161,7 +169,7 @@ def profile_model(
                 if sampler == "pymc" and backend != "numba":
                     continue
                 run = _with_nutpie if sampler == "nutpie" else _with_pymc
-                seconds, idata = run(one, backend, random_seed, **size)
+                seconds, idata = run(one, backend, random_seed, nuts, **size)
                 lines.append(
                     {
                         "model": name,
@@ -198,7 +206,7 @@ def _gradient(model, backend):
     return len(compiled.maker.fgraph.apply_nodes), 1e6 * best
 
 
-def _with_nutpie(model, backend, random_seed, *, draws, tune, chains, progressbar):
+def _with_nutpie(model, backend, random_seed, nuts, *, draws, tune, chains, progressbar):
     import nutpie
 
     names = [v.name for v in model.free_RVs]
@@ -218,6 +226,7 @@ def _with_nutpie(model, backend, random_seed, *, draws, tune, chains, progressba
         seed=random_seed,
         save_warmup=True,
         progress_bar=progressbar,
+        **{SETTINGS[name]: value for name, value in nuts.items()},
     )
     both = time.perf_counter() - start
     steps = float(idata["sample_stats"]["n_steps"].sum())
@@ -226,7 +235,7 @@ def _with_nutpie(model, backend, random_seed, *, draws, tune, chains, progressba
     return (compiling, tuning, both - tuning), idata
 
 
-def _with_pymc(model, backend, random_seed, *, draws, tune, chains, progressbar):
+def _with_pymc(model, backend, random_seed, nuts, *, draws, tune, chains, progressbar):
     start = time.perf_counter()
     # Chains one after another: in parallel each would compile on its own, beside the clock.
     logger = logging.getLogger("pymc")
@@ -240,6 +249,7 @@ def _with_pymc(model, backend, random_seed, *, draws, tune, chains, progressbar)
                 chains=chains,
                 cores=1,
                 nuts_sampler="pymc",
+                nuts=nuts,
                 random_seed=random_seed,
                 discard_tuned_samples=False,
                 compute_convergence_checks=False,
