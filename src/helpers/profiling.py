@@ -118,7 +118,7 @@ def profile_model(
         - ``compile_s``: seconds before the first draw; less if an earlier run left its results in
           the compile cache;
         - ``gradient_us``: microseconds of one log-density and gradient, the fastest of many, before
-          and after sampling;
+          and after each sampler; one number for all samplers, which share the graph;
         - ``tuning_s``, ``sampling_s``: seconds of the two phases with all cores in use. For
           nutpie the seconds of both are shared out by gradient steps; PyMC's sampler clocks each
           draw, and the sum over chains is divided by the cores that could run them side by side;
@@ -167,15 +167,17 @@ def profile_model(
         for backend in backends:
             gradient = _gradient(one, backend)
             nodes = len(gradient[0].maker.fgraph.apply_nodes)
-            before = _microseconds(*gradient)
+            # Clocked again after each sampler, seconds later, and the least taken: a moment in
+            # which the machine is slow lasts longer than the clocking, and would be taken for the
+            # model's.
+            clocked, measured = [_microseconds(*gradient)], []
             for sampler in samplers:
                 if sampler == "pymc" and backend != "numba":
                     continue
                 run = _with_nutpie if sampler == "nutpie" else _with_pymc
-                seconds, idata = run(one, backend, random_seed, nuts, **size)
-                # Once more, seconds later: a moment in which the machine is slow lasts longer
-                # than the clocking, and would be taken for the model's.
-                after = _microseconds(*gradient)
+                measured.append((sampler, *run(one, backend, random_seed, nuts, **size)))
+                clocked.append(_microseconds(*gradient))
+            for sampler, seconds, idata in measured:
                 lines.append(
                     {
                         "model": name,
@@ -183,7 +185,7 @@ def profile_model(
                         "sampler": sampler,
                         "nodes": nodes,
                         "compile_s": seconds[0],
-                        "gradient_us": min(before, after),
+                        "gradient_us": min(clocked),
                         "tuning_s": seconds[1],
                         "sampling_s": seconds[2],
                         **_what_it_bought(idata, seconds[2]),
