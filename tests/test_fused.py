@@ -8,7 +8,7 @@ import pytensor
 import pytensor.tensor as pt
 import pytest
 from pytensor.compile.mode import Mode, get_mode
-from scipy import stats
+from scipy import special, stats
 
 from helpers import masked_regression, simulate_counts
 from helpers.fused import (
@@ -16,11 +16,13 @@ from helpers.fused import (
     ConditionedPair,
     Loop,
     MaskedLogLikelihood,
+    MaskedShares,
     PairLogDensity,
     _exp_of_distances,
     cluster_logits,
     conditioned_pair,
     masked_log_likelihood,
+    masked_shares,
     pair_log_density,
 )
 
@@ -45,12 +47,14 @@ def example(which):
         inputs = [effects, mu, sd, correlation, root @ root.mT, b, coupling]
         return ConditionedPair(), inputs, 4
     if which.startswith("logits"):
-        n_predictors, place = (int(x) for x in which.split()[1:])
-        effects = rng.normal(size=(C, K, 1 + n_predictors))
-        x = rng.normal(size=(R, n_predictors))
-        return ClusterLogits(), [effects, rng.integers(0, C, R), x, np.int64(place)], 1
+        n_effects, place = (int(x) for x in which.split()[1:])
+        effects = rng.normal(size=(C, K, n_effects))
+        design = rng.normal(size=(R, n_effects))
+        return ClusterLogits(), [effects, rng.integers(0, C, R), design, np.int64(place)], 1
     available = rng.random((R, K)) < 0.7
     available[:, 1] = True
+    if which == "shares":
+        return MaskedShares(), [5 * rng.normal(size=(R, K)), available], 1
     counts = rng.integers(0, 9, (R, K)) * available
     return MaskedLogLikelihood(), [5 * rng.normal(size=(R, K)), counts, counts.sum(1), available], 1
 
@@ -59,10 +63,11 @@ EXAMPLES = [
     "density",
     "conditioned",
     "conditioned, coupled",
-    "logits 0 0",
-    "logits 1 1",
-    "logits 3 3",
+    "logits 1 0",
+    "logits 2 1",
+    "logits 4 3",
     "likelihood",
+    "shares",
 ]
 
 
@@ -135,6 +140,13 @@ class TestAgainstScipy:
             assert value[i] == pytest.approx(expected, rel=1e-10, abs=1e-10)
             np.testing.assert_allclose(residual[i, on], counts[i, on] - n[i] * p, atol=1e-12)
             assert not residual[i, ~on].any()
+
+    def test_shares(self):
+        _, (logits, available), _ = example("shares")
+        got = masked_shares(logits, available).eval()
+        for i, on in enumerate(available):
+            np.testing.assert_allclose(got[i, on], special.softmax(logits[i, on]), rtol=1e-14)
+            assert not got[i, ~on].any()
 
     def test_pairs(self):
         _, (effects, mu, sd, correlation), _ = example("density")
@@ -211,6 +223,19 @@ class TestImproper:
     def test_a_logit_of_minus_infinity_is_a_category_nobody_chooses(self):
         assert self.value(logits=(0.0, 1.0, -np.inf)) == self.value(available=(1, 1, 0))
 
+    def test_shares(self):
+        """Far below the highest logit of the menu is rare; above it, off the menu, is nothing."""
+        logits = [[-1000.0, -1001.0, 900.0], [-np.inf, 0.0, np.nan], [0.0, -800.0, np.inf]]
+        shares = masked_shares(logits, [[True, True, False]] * 3).eval()
+        np.testing.assert_allclose(shares[0], [*special.softmax([1.0, 0.0]), 0.0], rtol=1e-14)
+        assert shares[1].tolist() == [0.0, 1.0, 0.0]
+        assert shares[2].tolist() == [1.0, 0.0, 0.0]
+
+    @pytest.mark.parametrize("logit", [np.nan, np.inf])
+    def test_no_shares(self, logit):
+        shares = masked_shares([[0.0, logit], [0.0, 0.0]], [[True, True], [False, False]]).eval()
+        assert np.isnan(shares).all()
+
 
 class TestMisfit:
     """Loops do not check each index, so shapes are checked before."""
@@ -218,14 +243,14 @@ class TestMisfit:
     @pytest.mark.parametrize("index", [-1, C])
     def test_cluster_that_is_none(self, index):
         with pytest.raises(IndexError, match="not that of a cluster"):
-            cluster_logits(np.zeros((C, K, 2)), [index], np.zeros((1, 1)), 0).eval()
+            cluster_logits(np.zeros((C, K, 2)), [index], np.zeros((1, 2)), 0).eval()
 
     @pytest.mark.parametrize(
-        ("cluster", "x"), [([0, 1], np.zeros((3, 1))), ([0, 1, 2], np.zeros((3, 2)))]
+        ("cluster", "design"), [([0, 1], np.zeros((3, 2))), ([0, 1, 2], np.zeros((3, 3)))]
     )
-    def test_logits(self, cluster, x):
+    def test_logits(self, cluster, design):
         with pytest.raises(ValueError, match="do not fit"):
-            cluster_logits(np.zeros((C, K, 2)), cluster, x, 0).eval()
+            cluster_logits(np.zeros((C, K, 2)), cluster, design, 0).eval()
 
     @pytest.mark.parametrize("place", [0, 1, 2, 3])
     def test_likelihood(self, place):
@@ -233,6 +258,10 @@ class TestMisfit:
         inputs[place] = inputs[place][1:]
         with pytest.raises(ValueError, match="do not have the same shape"):
             masked_log_likelihood(*inputs)[0].eval()
+
+    def test_shares(self):
+        with pytest.raises(ValueError, match="do not have the same shape"):
+            masked_shares(np.zeros((R, K)), np.ones((R, K - 1), bool)).eval()
 
     @pytest.mark.parametrize("place", [1, 2, 3, 4, 5, 6])
     def test_pairs(self, place):

@@ -393,9 +393,13 @@ class _Coupling:
                 f"{self.matrix.shape}."
             )
         with np.errstate(invalid="ignore"):
-            sign, self.log_det = np.linalg.slogdet(self.matrix)
-        if not (np.isfinite(self.log_det) & (sign != 0)).all():
+            sign, log_det = np.linalg.slogdet(self.matrix)
+        if not (np.isfinite(log_det) & (sign != 0)).all():
             raise ValueError("The pilot's coupling must be finite and invertible.")
+        # The determinant is the cluster's. Its categories take equal parts of it, so that terms of
+        # the density keep one shape: PyMC would sum those of more axes than the determinant has,
+        # and to compile such sums, and their gradients, takes seconds.
+        self.share = log_det[:, None] / shape[1]
 
     def backward(self, value):
         return self._multiply(self.matrix, value)
@@ -460,9 +464,7 @@ class ConditionedNormal(Transform):
     def log_jac_det(self, value, *inputs):
         _, q = self._location_precision(inputs)
         log_det = pt.broadcast_to(-0.5 * pt.log(q), value.shape)
-        if self.coupling is not None:
-            return pt.sum(log_det, axis=-1) + self.coupling.log_det
-        return log_det
+        return log_det if self.coupling is None else log_det + self.coupling.share
 
 
 class Conditioned(Transform):
@@ -584,7 +586,7 @@ class Conditioned(Transform):
             log_det = -sum(pt.log(row[-1]) for row in c)
             log_det = pt.broadcast_to(log_det, value.shape[:-1])
         if self.coupling is not None:
-            return pt.sum(log_det, axis=-1) + self.coupling.log_det
+            log_det = log_det + self.coupling.share
         return pt.sum(log_det, axis=-1) if self.joint else log_det
 
 

@@ -28,6 +28,7 @@ __all__ = [
     "cluster_logits",
     "conditioned_pair",
     "masked_log_likelihood",
+    "masked_shares",
     "pair_log_density",
 ]
 
@@ -178,36 +179,35 @@ class _Backward(Loop):
 # Logits ------------------------------------------------------------------------------------------
 
 
-def _logits_kernel(effects, cluster, x, place):
-    n_rows, n_predictors = x.shape
+def _logits_kernel(effects, cluster, design, place):
+    n_rows, n_effects = design.shape
     n_clusters, n_free, _ = effects.shape
-    if cluster.shape[0] != n_rows or effects.shape[2] != n_predictors + 1:
-        raise ValueError("Effects, cluster indices and predictors do not fit together.")
+    if cluster.shape[0] != n_rows or effects.shape[2] != n_effects:
+        raise ValueError("Effects, cluster indices and design do not fit together.")
     logits = np.empty((n_rows, n_free + 1))
     for i in range(n_rows):
         c = cluster[i]
         if c < 0 or c >= n_clusters:
             raise IndexError("A row's cluster index is not that of a cluster.")
         for k in range(n_free):
-            total = effects[c, k, 0]
-            for p in range(n_predictors):
-                total += effects[c, k, p + 1] * x[i, p]
+            total = 0.0
+            for p in range(n_effects):
+                total += effects[c, k, p] * design[i, p]
             logits[i, k if k < place else k + 1] = total
         logits[i, place] = 0.0
     return logits
 
 
-def _logits_backward_kernel(cotangent, effects, cluster, x, place):
-    n_rows, n_predictors = x.shape
+def _logits_backward_kernel(cotangent, effects, cluster, design, place):
+    n_rows, n_effects = design.shape
     n_free = effects.shape[1]
     gradient = np.zeros(effects.shape)
     for i in range(n_rows):
         c = cluster[i]
         for k in range(n_free):
             g = cotangent[i, k if k < place else k + 1]
-            gradient[c, k, 0] += g
-            for p in range(n_predictors):
-                gradient[c, k, p + 1] += g * x[i, p]
+            for p in range(n_effects):
+                gradient[c, k, p] += g * design[i, p]
     return gradient
 
 
@@ -217,16 +217,15 @@ class ClusterLogits(_Differentiable):
     kernel = staticmethod(_logits_kernel)
 
     @staticmethod
-    def plain(effects, cluster, x, place):
-        by_row = effects[cluster]
-        by_row = by_row[..., 0] + pt.sum(by_row[..., 1:] * x[:, None, :], axis=-1)
+    def plain(effects, cluster, design, place):
+        by_row = pt.sum(effects[cluster] * design[:, None, :], axis=-1)
         column = pt.arange(effects.shape[1] + 1)
         # The reference has no column of its own: it takes a neighbour's, and is set to zero.
         source = pt.clip(column - pt.gt(column, place), 0, effects.shape[1] - 1)
         return pt.switch(pt.eq(column, place), 0.0, by_row[:, source])
 
     @staticmethod
-    def shapes(effects, cluster, x, place):
+    def shapes(effects, cluster, design, place):
         n_free = effects[1]
         return [(cluster[0], None if n_free is None else n_free + 1)]
 
@@ -241,21 +240,20 @@ class ClusterLogitsBackward(_Backward):
 ClusterLogits.backward = ClusterLogitsBackward()
 
 
-def cluster_logits(effects, cluster, x, place):
+def cluster_logits(effects, cluster, design, place):
     r"""
     Logits of each row from the effects of its cluster.
 
-    :math:`\eta_{ik} = \theta_{c(i)k0} + \sum_p x_{ip} \theta_{c(i)kp}`, and 0 for the reference
-    category.
+    :math:`\eta_{ik} = \sum_p x_{ip} \theta_{c(i)kp}`, and 0 for the reference category.
 
     Parameters
     ----------
-    effects : tensor_like of float, shape (C, K - 1, 1 + P)
-        Intercepts and slopes by cluster and category, without the reference.
+    effects : tensor_like of float, shape (C, K - 1, P)
+        Effects by cluster and category, without the reference.
     cluster : tensor_like of int, shape (R,)
         Cluster of each row, 0 to C - 1.
-    x : tensor_like of float, shape (R, P)
-        Predictors; P may be 0.
+    design : tensor_like of float, shape (R, P)
+        What multiplies each effect: ones for an intercept, a predictor for a slope.
     place : int
         Where the reference category is put in.
 
@@ -268,12 +266,12 @@ def cluster_logits(effects, cluster, x, place):
     --------
     >>> from helpers.fused import cluster_logits
     >>> effects = [[[1.0, 2.0]], [[3.0, 4.0]]]  # two clusters, one category besides the reference
-    >>> cluster_logits(effects, [0, 1], [[0.0], [10.0]], 1).eval()
+    >>> cluster_logits(effects, [0, 1], [[1.0, 0.0], [1.0, 10.0]], 1).eval()
     array([[ 1.,  0.],
            [43.,  0.]])
     """
-    effects, x = _as_doubles(effects, x)
-    return ClusterLogits()(effects, cluster, x, place)
+    effects, design = _as_doubles(effects, design)
+    return ClusterLogits()(effects, cluster, design, place)
 
 
 # Likelihood --------------------------------------------------------------------------------------
@@ -436,6 +434,78 @@ def masked_log_likelihood(logits, value, n, available):
     (array([-2.7726]), array([[ 1.,  0., -1.]]))
     """
     return MaskedLogLikelihood()(*_as_doubles(logits), value, n, available)
+
+
+# Shares ------------------------------------------------------------------------------------------
+
+
+def _shares_kernel(logits, available):
+    n_rows, n_categories = logits.shape
+    if available.shape != logits.shape:
+        raise ValueError("Logits and menus do not have the same shape.")
+    share = np.empty(logits.shape)
+    for i in range(n_rows):
+        top = -np.inf
+        for k in range(n_categories):
+            share[i, k] = logits[i, k] if available[i, k] else -np.inf
+            top = share[i, k] if share[i, k] > top else top
+        weight = 0.0
+        for k in range(n_categories):
+            share[i, k] = np.exp(share[i, k] - top)
+            weight += share[i, k]
+        for k in range(n_categories):
+            share[i, k] /= weight
+    return share
+
+
+class MaskedShares(Loop):
+    """See :func:`masked_shares`."""
+
+    kernel = staticmethod(_shares_kernel)
+
+    @staticmethod
+    def plain(logits, available):
+        return pt.special.softmax(pt.switch(available, logits, -np.inf), axis=-1)
+
+    @staticmethod
+    def shapes(logits, available):
+        return [logits]
+
+    def connection_pattern(self, node):
+        return [[True], [False]]
+
+    def pullback(self, inputs, outputs, cotangents):
+        weighted = outputs[0] * cotangents[0]
+        gradient = weighted - outputs[0] * pt.sum(weighted, axis=-1, keepdims=True)
+        return _no_gradient(inputs, [gradient])
+
+
+def masked_shares(logits, available):
+    r"""
+    Probabilities of the categories on each row's menu, and 0 for the others.
+
+    Unlike :func:`pytensor.tensor.special.softmax`, whose maxima and sums over an axis take seconds
+    to compile, it is one loop.
+
+    Parameters
+    ----------
+    logits : tensor_like of float, shape (R, K)
+        Logits; those of unavailable categories are not looked at.
+    available : tensor_like of bool, shape (R, K)
+        Menus.
+
+    Returns
+    -------
+    TensorVariable
+        Shape (R, K); rows sum to 1. A row without a menu is not a number.
+
+    Examples
+    --------
+    >>> from helpers.fused import masked_shares
+    >>> masked_shares([[0.0, 5.0, 0.0]], [[True, False, True]]).eval()
+    array([[0.5, 0. , 0.5]])
+    """
+    return MaskedShares()(*_as_doubles(logits), available)
 
 
 # Pairs of effects: an intercept and a slope ------------------------------------------------------

@@ -11,7 +11,7 @@ import xarray as xr
 from helpers.distributions import MaskedMultinomial
 from helpers.drift import date_gaps, random_walk
 from helpers.effects import CENTRINGS, COVARIANCES, cluster_intercepts, correlated_effects
-from helpers.fused import cluster_logits
+from helpers.fused import cluster_logits, masked_shares
 from helpers.overdispersed import MaskedDirichletMultinomial
 from helpers.pilot import expand_likelihood
 from helpers.unknown_menus import ZeroInflatedMultinomial
@@ -444,8 +444,8 @@ def masked_regression(
             )
             logits = logits + _with_reference(walk, place)[date_index]
         logits = pm.Deterministic("logits", logits, dims=("row", "category"))
-        preference = pt.special.softmax(logits, axis=-1)
-        share = pt.special.softmax(pt.switch(available, logits, -np.inf), axis=-1)
+        preference = masked_shares(logits, pt.ones_like(available))
+        share = masked_shares(logits, available)
         pm.Deterministic("preference", preference, dims=("row", "category"))
         pm.Deterministic("share", share, dims=("row", "category"))
 
@@ -486,10 +486,11 @@ def _effects_by_row(prior, effects, covariance, centring, information, place, x)
             centring=centring,
             information=information,
         )
-        return cluster_logits(theta, model["cluster_index"], x, place)
+        design = pt.concatenate([pt.ones_like(x[:, :1]), x], axis=1)
+        return cluster_logits(theta, model["cluster_index"], design, place)
+    everywhere = pt.zeros_like(model["n"])  # the cluster of rows that are in none
     if effects == "pooled":
-        by_row = _with_reference(prior("intercept", "contrast"), place)
-        by_row = pt.broadcast_to(by_row, (model["n"].shape[0], by_row.shape[0]))
+        theta, cluster = prior("intercept", "contrast")[None, :, None], everywhere
     else:
         if information is not None:
             h, b, coupling = information
@@ -502,10 +503,14 @@ def _effects_by_row(prior, effects, covariance, centring, information, place, x)
             centring=centring,
             information=information,
         )
-        by_row = _with_reference(intercept, place)[model["cluster_index"]]
+        theta, cluster = intercept[..., None], model["cluster_index"]
+    # A loop also where it is simple: look-ups, and gaps for the reference, with their gradients
+    # are two dozen operations to compile.
+    logits = cluster_logits(theta, cluster, pt.ones((model["n"].shape[0], 1)), place)
     if x is not None:
-        by_row = by_row + x @ _with_reference(prior("slope", ("predictor", "contrast")), place)
-    return by_row
+        slope = prior("slope", ("predictor", "contrast"))
+        logits = logits + cluster_logits(slope.T[None], everywhere, x, place)
+    return logits
 
 
 def _psi_by_row(prior, doubt, psi_by):

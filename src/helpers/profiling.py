@@ -63,6 +63,7 @@ MEANINGS = {
     "ClusterLogits": "logits of each row from its cluster's effects",
     "ClusterLogitsBackward": "its gradient: add up each cluster's rows",
     "MaskedLogLikelihood": "masked multinomial of each row, with its gradient",
+    "MaskedShares": "probabilities over each row's menu",
     "PairLogDensity": "normal density of intercepts and slopes",
     "PairLogDensityBackward": "its gradient",
     "ConditionedPair": "effects from what is sampled for them",
