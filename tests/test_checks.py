@@ -109,6 +109,26 @@ class TestConvergence:
         with pytest.raises(ConvergenceError, match="bad"):
             check_convergence(idata)
 
+    def test_measures_are_those_of_arviz_for_elements_that_repeat_each_other_too(self, draws):
+        """Across variables and dims in any order; a constant takes no other's place."""
+        draws[..., 1, :] = draws[..., 0, :]
+        draws[..., 1, 2] *= 1 + 0.2 * np.arange(4)[:, None]
+        once = draws[..., 0, 1]
+        posterior = {"x": draws, "same": once, "still": np.ones_like(once), "other": once + 1e-9}
+        idata = az.from_dict({"posterior": posterior})
+        dataset = idata["posterior"].to_dataset()
+        turned = dataset.assign(x=dataset["x"].transpose("x_dim_1", "draw", "x_dim_0", "chain"))
+        for given in (idata, xr.DataTree.from_dict({"posterior": turned})):
+            table = check_convergence(given, rhat=9, ess=0)
+            assert np.isnan(table.loc["still", "rhat"])
+            for name in ("x", "same", "other"):
+                for measure, expected in (
+                    ("rhat", az.rhat(dataset[name]).max()),
+                    ("ess_bulk", az.ess(dataset[name], method="bulk").min()),
+                    ("ess_tail", az.ess(dataset[name], method="tail").min()),
+                ):
+                    assert table.loc[name, measure] == pytest.approx(float(expected), rel=1e-9)
+
     def test_limits_can_be_set(self, draws):
         check_convergence(tree(draws), rhat=1.1, ess=100)
         with pytest.raises(ConvergenceError, match="limit 9000"):
