@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from graphs import GRAPHS, batch, by_hand, conditioned, value_and_gradient
+from operations import OPERATIONS
 from pytensor.compile.mode import get_mode
 
 from helpers import masked_regression, profile_model, simulate_counts
@@ -56,25 +57,35 @@ def test_gradient_of_loop_and_batch(benchmark, graph):
     benchmark(*value_and_gradient(GRAPHS[graph](simulated("80 rows"))))
 
 
+def in_a_process(script, argument, folder):
+    """What a script prints last, in seconds; its compilers keep their results in the folder."""
+    flags = f"{os.environ.get('PYTENSOR_FLAGS', '')},base_compiledir={folder / 'pytensor'}"
+    env = os.environ | {
+        "PYTENSOR_FLAGS": flags.lstrip(","),
+        "NUMBA_CACHE_DIR": f"{folder / 'numba'}",
+    }
+    command = [sys.executable, str(Path(__file__).with_name(script)), argument]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
+    return float(done.stdout.split()[-1])
+
+
 @pytest.mark.parametrize("graph", GRAPHS)
 @pytest.mark.parametrize("cache", ["cold", "warm"])
 def test_compile(benchmark, tmp_path, graph, cache):
-    """In a process of its own; cold is the first run on a machine, warm the second."""
+    """Cold is the first run on a machine, warm the second."""
     benchmark.group = f"loop or batch, 80 rows: compile, {cache}"
     benchmark.extra_info["what"] = graph
-    flags = f"{os.environ.get('PYTENSOR_FLAGS', '')},base_compiledir={tmp_path / 'pytensor'}"
-    env = os.environ | {
-        "PYTENSOR_FLAGS": flags.lstrip(","),
-        "NUMBA_CACHE_DIR": str(tmp_path / "numba"),
-    }
-
-    def compile_once():
-        command = [sys.executable, str(Path(__file__).with_name("graphs.py")), graph]
-        done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
-        return float(done.stdout.split()[-1])
-
     warmup = 1 if cache == "warm" else 0
-    seconds = benchmark.pedantic(compile_once, rounds=1, warmup_rounds=warmup)
+    arguments = "graphs.py", graph, tmp_path
+    seconds = benchmark.pedantic(in_a_process, arguments, rounds=1, warmup_rounds=warmup)
+    benchmark.extra_info["seconds"] = seconds
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_compile_one_operation(benchmark, tmp_path, operation):
+    benchmark.group = "one operation: compile, cold"
+    benchmark.extra_info["what"] = operation
+    seconds = benchmark.pedantic(in_a_process, ("operations.py", operation, tmp_path), rounds=1)
     benchmark.extra_info["seconds"] = seconds
 
 
