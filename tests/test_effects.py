@@ -692,10 +692,9 @@ class TestDensity:
     def test_by_category(self, size, eta):
         model = build("category", size, eta=eta)
         density = model.compile_logp(jacobian=False, mode=PLAIN)
-        chol_name = "theta_corr_beta" if size == 2 else "theta_corr_chol"
-        values = constrained(model, [chol_name, "theta_corr", "theta_sd"])
+        values = constrained(model, ["theta_corr", "theta_sd"])
         for point in random_points(model):
-            own, corr, sd = values(point)
+            corr, sd = values(point)
             theta, mean = point["theta"], point["theta_mean"]
             np.testing.assert_allclose(sd, np.exp(point["theta_sd_log__"]), rtol=1e-12)
             expected = mean_prior(mean) + stats.expon.logpdf(sd).sum()
@@ -708,10 +707,13 @@ class TestDensity:
                     # (1 - r^2)^(eta - 1); what is sampled is (1 + r) / 2 itself.
                     expected += stats.beta.logpdf(half, eta, eta)
                 else:
-                    chol = np.linalg.cholesky(corr[k])
-                    np.testing.assert_allclose(own[k], chol, rtol=1e-9, atol=1e-12)
-                    # Of the 3 correlations as functions of L, only r23 scales: with L22.
-                    expected += lkj_of_three(corr[k], eta) + np.log(chol[1, 1])
+                    # Of r12, r13, and of r23 given the first, (1 + r) / 2 is what is sampled.
+                    half = expit(point["theta_corr_beta_logodds__"][k])
+                    r12, r13, given = 2 * half - 1
+                    root = np.sqrt((1 - r12**2) * (1 - r13**2))
+                    np.testing.assert_allclose(corr[k][0], [1, r12, r13], rtol=1e-12)
+                    assert corr[k][1, 2] == pytest.approx(r12 * r13 + given * root, rel=1e-11)
+                    expected += lkj_of_three(corr[k], eta) + np.log(root) + 3 * np.log(2)
                 covariance = corr[k] * np.outer(sd[k], sd[k])
                 expected += stats.multivariate_normal.logpdf(theta[:, k], mean[k], covariance).sum()
             assert density(point) == pytest.approx(expected + likelihood(theta), rel=1e-10)
@@ -747,8 +749,11 @@ class TestDensity:
                 # Row i of the factor of the covariance is sd_i times a unit vector with i free
                 # entries (from 0): its volume is sd_i^i / L_ii for each of (sd, entries of L).
                 shift += (np.log(np.diagonal(chol)) - np.arange(size) * np.log(sd[k])).sum()
-                if size == 2:  # (1 + r) / 2 is what we sample, r is the entry of L
-                    shift -= np.log(2)
+                # We sample (1 + r) / 2. Each r is an entry of L, but for the partial correlation
+                # of three effects: that one is L21 / sqrt(1 - L20^2).
+                shift -= np.log(2) * size * (size - 1) / 2
+                if size == 3:
+                    shift -= np.log(1 - chol[2, 0] ** 2) / 2
             at = densities[0](point) + shift
             assert at == pytest.approx(densities[1](same), rel=1e-9)
 
@@ -1001,6 +1006,14 @@ def names_and_dims(model):
 
 
 class TestNames:
+    def test_correlations_of_three_effects_are_sampled_pair_by_pair(self):
+        model = build("category", 3)
+        assert model.named_vars_to_dims["theta_corr_beta"] == ("category", "effect_pair")
+        effect = model.coords["effect"]
+        pairs = [(0, 1), (0, 2), (1, 2)]
+        expected = tuple(f"{effect[i]}, {effect[j]}" for i, j in pairs)
+        assert tuple(model.coords["effect_pair"]) == expected
+
     @pytest.mark.parametrize("centring", ["centred", "noncentred", "conditioned"])
     @pytest.mark.parametrize("covariance", ["category", "full", "kronecker", "independent"])
     def test_variables_and_dims_are_the_documented_ones(self, covariance, centring):
