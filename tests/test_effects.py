@@ -1006,14 +1006,6 @@ def names_and_dims(model):
 
 
 class TestNames:
-    def test_correlations_of_three_effects_are_sampled_pair_by_pair(self):
-        model = build("category", 3)
-        assert model.named_vars_to_dims["theta_corr_beta"] == ("category", "effect_pair")
-        effect = model.coords["effect"]
-        pairs = [(0, 1), (0, 2), (1, 2)]
-        expected = tuple(f"{effect[i]}, {effect[j]}" for i, j in pairs)
-        assert tuple(model.coords["effect_pair"]) == expected
-
     @pytest.mark.parametrize("centring", ["centred", "noncentred", "conditioned"])
     @pytest.mark.parametrize("covariance", ["category", "full", "kronecker", "independent"])
     def test_variables_and_dims_are_the_documented_ones(self, covariance, centring):

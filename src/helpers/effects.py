@@ -731,7 +731,7 @@ def correlated_effects(
 
         What is sampled for them is ``{name}_corr_chol``, their Cholesky factor, or for
         ``"category"`` ``{name}_corr_beta``, (1 + r) / 2 with r the correlation of two effects
-        given those before them (category, effect_pair; no second dim where there is one pair).
+        given those before them; shape (category,) for two effects, (category, pair) for more.
 
     Raises
     ------
@@ -847,14 +847,11 @@ def _below(name, eta, category, effect, n_categories, n_effects, correlated):
         return pt.zeros((n_categories, len(pairs)))
     # LKJ by partial correlations, that of effects i and j given those before j: independent, and
     # entry by entry, which compiles in a fraction of the time of a matrix's log-density.
-    dims = category
-    if n_effects > 2:
-        model, dims = pm.modelcontext(None), (category, f"{effect}_pair")
-        if dims[1] not in model.coords:
-            labels = model.coords[effect]
-            model.add_coord(dims[1], [f"{labels[j]}, {labels[i]}" for i, j in pairs])
+    if n_effects == 2:
+        half = pm.Beta(f"{name}_corr_beta", eta, eta, dims=category)
+    else:
         eta = eta + np.array([(n_effects - 2 - j) / 2 for _, j in pairs])
-    half = pm.Beta(f"{name}_corr_beta", eta, eta, dims=dims)
+        half = pm.Beta(f"{name}_corr_beta", eta, eta, shape=(n_categories, len(pairs)))
     partial = _columns(half.reshape((n_categories, len(pairs))), len(pairs))
     partial = {pair: 2 * x - 1 for pair, x in zip(pairs, partial, strict=True)}
     below = []

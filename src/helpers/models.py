@@ -486,7 +486,7 @@ def _effects_by_row(prior, effects, covariance, centring, information, place, x)
             centring=centring,
             information=information,
         )
-        design = pt.concatenate([pt.ones_like(x[:, :1]), x], axis=1)
+        design = pt.concatenate([pt.ones((x.shape[0], 1)), x], axis=1)
         return cluster_logits(theta, model["cluster_index"], design, place)
     everywhere = pt.zeros_like(model["n"])  # the cluster of rows that are in none
     if effects == "pooled":

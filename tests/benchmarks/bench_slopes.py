@@ -1,6 +1,6 @@
 """Speed of the model with correlated slopes, as ratios within one run.
 
-Run with `make bench`, in about half an hour at most. Each group compares ways to do the same thing. Where
+Run with `make bench`, in about half an hour. Each group compares ways to do the same thing. Where
 the clock of interest is inside what is run, it is in the extra info as `seconds`.
 """
 
