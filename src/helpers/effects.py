@@ -1,5 +1,7 @@
 """Effects that vary by cluster: their covariance, and how they are parametrised for sampling."""
 
+from math import prod
+
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
@@ -856,7 +858,8 @@ def _below(name, eta, category, effect, n_categories, n_effects, correlated):
     partial = {pair: 2 * x - 1 for pair, x in zip(pairs, partial, strict=True)}
     below = []
     for i, j in pairs:
-        below.append(partial[i, j] * np.prod([pt.sqrt(1 - partial[i, k] ** 2) for k in range(j)]))
+        left = prod(pt.sqrt(1 - partial[i, k] ** 2) for k in range(j))
+        below.append(partial[i, j] * left)
     factor, corr = _correlation_factor(below), np.eye(n_effects)
     for i, j in pairs:
         r = sum(x * y for x, y in zip(factor[i], factor[j], strict=False))

@@ -627,15 +627,10 @@ def _inflated(data, inflated, reference):
     return [c for c in data.categories if c in inflated]
 
 
-def _with_reference(effect, place, axis=-1):
-    """Insert the reference category's zeros."""
-    before = (slice(None),) * (axis % effect.ndim)
-    parts = [
-        effect[(*before, slice(place))],
-        pt.zeros_like(effect[(*before, slice(1))]),
-        effect[(*before, slice(place, None))],
-    ]
-    return pt.concatenate(parts, axis=axis)
+def _with_reference(effect, place):
+    """Insert the reference category's zeros on the last axis."""
+    parts = [effect[..., :place], pt.zeros_like(effect[..., :1]), effect[..., place:]]
+    return pt.concatenate(parts, axis=-1)
 
 
 def _standardise(predictors):
