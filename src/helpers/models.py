@@ -486,7 +486,10 @@ def _effects_by_row(prior, effects, covariance, centring, information, place, x)
             centring=centring,
             information=information,
         )
-        design = pt.concatenate([pt.ones((x.shape[0], 1)), x], axis=1)
+        # Ones before the predictors. Not by `pt.concatenate`, which PyTensor leaves in the graph of
+        # constants, to be done in each gradient: this is worked out once.
+        column = np.arange(len(model.coords["effect"]))
+        design = pt.switch(column == 0, 1.0, x[:, np.maximum(column - 1, 0)])
         return cluster_logits(theta, model["cluster_index"], design, place)
     everywhere = pt.zeros_like(model["n"])  # the cluster of rows that are in none
     if effects == "pooled":
