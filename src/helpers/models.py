@@ -442,7 +442,7 @@ def masked_regression(
                 centring=centring,
                 information=by_date,
             )
-            logits = logits + _with_reference(walk, place)[date_index]
+            logits = logits + cluster_logits(walk[..., None], date_index, _ones(n), place)
         logits = pm.Deterministic("logits", logits, dims=("row", "category"))
         preference = masked_shares(logits, pt.ones_like(available))
         share = masked_shares(logits, available)
@@ -509,11 +509,16 @@ def _effects_by_row(prior, effects, covariance, centring, information, place, x)
         theta, cluster = intercept[..., None], model["cluster_index"]
     # A loop also where it is simple: look-ups, and gaps for the reference, with their gradients
     # are two dozen operations to compile.
-    logits = cluster_logits(theta, cluster, pt.ones((model["n"].shape[0], 1)), place)
+    logits = cluster_logits(theta, cluster, _ones(model["n"]), place)
     if x is not None:
         slope = prior("slope", ("predictor", "contrast"))
         logits = logits + cluster_logits(slope.T[None], everywhere, x, place)
     return logits
+
+
+def _ones(n):
+    """The design of a single effect: a column of ones, as long as the totals `n`."""
+    return pt.ones((n.shape[0], 1))
 
 
 def _psi_by_row(prior, doubt, psi_by):
@@ -628,12 +633,6 @@ def _inflated(data, inflated, reference):
                 "it out of `inflated`."
             )
     return [c for c in data.categories if c in inflated]
-
-
-def _with_reference(effect, place):
-    """Insert the reference category's zeros on the last axis."""
-    parts = [effect[..., :place], pt.zeros_like(effect[..., :1]), effect[..., place:]]
-    return pt.concatenate(parts, axis=-1)
 
 
 def _standardise(predictors):
