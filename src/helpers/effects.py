@@ -122,6 +122,16 @@ def _scaled(factor, sd):
     return [[x * s for x in row] for row, s in zip(factor, sd, strict=True)]
 
 
+def _times_effects(matrix, effects, shape):
+    """
+    Multiply the effects of each cluster, in one row, by a matrix: one for all, or one for each.
+
+    As a sum, for a product of matrices takes three times as long to compile.
+    """
+    in_one_row = effects.reshape((shape[0], 1, -1))
+    return pt.sum(matrix * in_one_row, axis=-1).reshape(shape)
+
+
 class ClusterNormalRV(SymbolicRandomVariable):
     name = "cluster_normal"
     extended_signature = "[rng],[size],(),(),()->[rng],()"
@@ -409,14 +419,10 @@ class _Coupling:
         self.share = log_det[:, None] / shape[1]
 
     def backward(self, value):
-        return self._multiply(self.matrix, value)
+        return _times_effects(self.matrix, value, self.shape)
 
     def forward(self, value):
-        return self._multiply(np.linalg.inv(self.matrix), value)
-
-    def _multiply(self, matrix, value):
-        in_one_row = value.reshape((self.shape[0], 1, -1))
-        return pt.sum(matrix * in_one_row, axis=-1).reshape(self.shape)
+        return _times_effects(np.linalg.inv(self.matrix), value, self.shape)
 
 
 class ConditionedNormal(Transform):
@@ -812,8 +818,7 @@ def correlated_effects(
     if centring == "noncentred":
         z = pm.Normal(f"{name}_z", dims=dims)
         if joint:
-            in_one_row = z.reshape((n_clusters, 1, -1))
-            step = pt.sum(parameters[1] * in_one_row, axis=-1).reshape(shape)
+            step = _times_effects(parameters[1], z, shape)
         else:
             chol = _scaled(_correlation_factor(_columns(below)), _columns(sd))
             steps = [
@@ -889,7 +894,7 @@ def _lkj(name, eta, size):
 
 
 def _times_transpose(matrix):
-    """L L'; as a sum, for a product of matrices takes three times as long to compile."""
+    """L L'; a sum, as in `_times_effects`."""
     return pt.sum(matrix[:, None, :] * matrix, axis=-1)
 
 
