@@ -1,27 +1,51 @@
 """Helpers of the book *Not on the Menu*: counts over categories that were not always available."""
 
-from helpers.checks import check_convergence
-from helpers.counts import CategoryCounts, read_counts
-from helpers.distributions import MaskedMultinomial
+from helpers.data import CategoryCounts, draw_counts, read_counts, simulate_counts
+from helpers.diagnostics import (
+    ConvergenceError,
+    RecoveryError,
+    check_convergence,
+    check_recovery,
+    interval_table,
+    profile_model,
+)
+from helpers.distributions import (
+    MaskedDirichletMultinomial,
+    MaskedMultinomial,
+    PatternMixtureMultinomial,
+    ZeroInflatedDirichletMultinomial,
+    ZeroInflatedMultinomial,
+)
 from helpers.effects import correlated_effects
-from helpers.menus import menu_probabilities
-from helpers.models import masked_regression
-from helpers.overdispersed import MaskedDirichletMultinomial
-from helpers.profiling import profile_model
-from helpers.simulate import simulate_counts
-from helpers.unknown_menus import PatternMixtureMultinomial, ZeroInflatedMultinomial
-from helpers.what_if import what_if
+from helpers.models import (
+    choose_reference,
+    latent_preferences,
+    masked_regression,
+    parameter_names,
+    preferences_over_time,
+)
+from helpers.predict import menu_probabilities, what_if
 
 __all__ = [
     "CategoryCounts",
+    "ConvergenceError",
     "MaskedDirichletMultinomial",
     "MaskedMultinomial",
     "PatternMixtureMultinomial",
+    "RecoveryError",
+    "ZeroInflatedDirichletMultinomial",
     "ZeroInflatedMultinomial",
     "check_convergence",
+    "check_recovery",
+    "choose_reference",
     "correlated_effects",
+    "draw_counts",
+    "interval_table",
+    "latent_preferences",
     "masked_regression",
     "menu_probabilities",
+    "parameter_names",
+    "preferences_over_time",
     "profile_model",
     "read_counts",
     "simulate_counts",

@@ -11,8 +11,13 @@ import pymc as pm
 import pytensor.tensor as pt
 import pytest
 
-from helpers import MaskedMultinomial, check_convergence, masked_regression, simulate_counts
-from helpers.models import parameter_names
+from helpers import (
+    MaskedMultinomial,
+    check_convergence,
+    masked_regression,
+    parameter_names,
+    simulate_counts,
+)
 
 logging.getLogger("pymc").setLevel("ERROR")
 

@@ -13,8 +13,7 @@ import time
 
 import nutpie
 
-from helpers import check_convergence, masked_regression, simulate_counts
-from helpers.models import parameter_names
+from helpers import check_convergence, masked_regression, parameter_names, simulate_counts
 
 
 def sample(model, folder, **options):

@@ -1,0 +1,208 @@
+"""Data with a known truth."""
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from scipy.special import softmax
+
+from helpers.data.counts import CategoryCounts
+
+__all__ = ["draw_counts", "simulate_counts"]
+
+
+def simulate_counts(
+    n_clusters=20,
+    n_dates=4,
+    n_categories=7,
+    unavailable=(0.05, 0, 0.25, 0.25, 0, 0, 0),
+    n_range=(6_000, 119_000),
+    *,
+    effects="slopes",
+    intercept_mean=None,
+    slope_mean=None,
+    intercept_sd=0.5,
+    slope_sd=0.2,
+    correlation=-0.4,
+    random_seed=None,
+):
+    r"""
+    Simulate counts of clusters and dates, with some categories not on some menus.
+
+    The defaults are of the size of the question this book answers: 20 city districts, 4 dates, 7
+    categories, two of them not on the menu in a quarter of the rows. The last category is the
+    reference. Menus are drawn independently of preferences, and a category keeps its logit
+    whatever else is on the menu (IIA holds).
+
+    Parameters
+    ----------
+    n_clusters, n_dates, n_categories : int
+        Numbers of clusters C, dates D and categories K; there are R = C D rows.
+    unavailable : sequence of float, length K
+        Probability of each category to be off the menu of a row.
+    n_range : tuple of int
+        Smallest and largest total of a row; totals are log-uniform between them.
+    effects : {"slopes", "intercepts", "pooled"}
+        What varies by cluster: intercepts and slopes of one predictor, intercepts only (no
+        predictor), or nothing (every cluster has the population's preferences).
+    intercept_mean, slope_mean : array_like, length K - 1, optional
+        Population means; if not given, drawn from N(0, 0.8²) and N(0, 0.3²).
+    intercept_sd, slope_sd : float or array_like, length K - 1
+        Standard deviations between clusters.
+    correlation : float or array_like, length K - 1
+        Correlation between a cluster's intercept and slope, in (-1, 1).
+    random_seed : int, optional
+        Seed.
+
+    Returns
+    -------
+    data : CategoryCounts
+        With clusters, dates and, for slopes, one predictor, ``x``, standard normal.
+    truth : xarray.Dataset
+        ``intercept_mean``, ``intercept_sd`` (contrast), ``intercept`` (cluster, contrast); for
+        slopes also ``slope_mean``, ``slope_sd``, ``correlation`` (contrast) and ``slope``
+        (cluster, contrast); ``logits``, ``preference``, ``share`` (row, category).
+
+    Raises
+    ------
+    ValueError
+        For lengths that do not fit, probabilities outside [0, 1), an impossible range of totals.
+
+    Examples
+    --------
+    >>> from helpers import simulate_counts
+    >>> data, truth = simulate_counts(random_seed=1)
+    >>> data.counts.shape, dict(truth.sizes)
+    ((80, 7), {'contrast': 6, 'cluster': 20, 'row': 80, 'category': 7})
+    """
+    unavailable = np.asarray(unavailable, dtype=float)
+    low, high = n_range
+    n_rows, n_contrasts = n_clusters * n_dates, n_categories - 1
+    if min(n_clusters, n_dates) < 1 or n_categories < 2:
+        raise ValueError("At least one cluster, one date and two categories are needed.")
+    if unavailable.shape != (n_categories,):
+        raise ValueError(
+            f"`unavailable` needs one probability per category ({n_categories}), "
+            f"and has {unavailable.size}."
+        )
+    if (unavailable < 0).any() or (unavailable >= 1).any():
+        raise ValueError("`unavailable` must lie in [0, 1).")
+    if effects not in ("slopes", "intercepts", "pooled"):
+        raise ValueError(f"`effects` must be 'slopes', 'intercepts' or 'pooled', not {effects!r}.")
+    if not 0 < low <= high:
+        raise ValueError("`n_range` must be (smallest, largest) with 0 < smallest <= largest.")
+
+    rng = np.random.default_rng(random_seed)
+    mean = np.stack(
+        [
+            rng.normal(0, 0.8, n_contrasts) if intercept_mean is None else intercept_mean,
+            rng.normal(0, 0.3, n_contrasts) if slope_mean is None else slope_mean,
+        ]
+    ) * np.ones(n_contrasts)
+    sd = np.stack([intercept_sd * np.ones(n_contrasts), slope_sd * np.ones(n_contrasts)])
+    rho = correlation * np.ones(n_contrasts)
+    if (sd < 0).any() or (np.abs(rho) >= 1).any():
+        raise ValueError("Standard deviations must be >= 0 and correlations lie in (-1, 1).")
+
+    if effects != "slopes":
+        mean[1] = sd[1] = 0
+    if effects == "pooled":
+        sd[0] = 0
+    z = rng.normal(size=(2, n_clusters, n_contrasts))
+    intercept = mean[0] + sd[0] * z[0]
+    slope = mean[1] + sd[1] * (rho * z[0] + np.sqrt(1 - rho**2) * z[1])
+    cluster = np.repeat(np.arange(n_clusters), n_dates)
+    x = rng.normal(size=n_rows)
+    logits = np.zeros((n_rows, n_categories))
+    logits[:, :-1] = intercept[cluster] + slope[cluster] * x[:, None]
+    available = _draw_menus(rng, n_rows, unavailable)
+    n = np.exp(rng.uniform(np.log(low), np.log(high + 1), n_rows)).astype(np.int64)
+    n = np.clip(n, low, high)
+    preference = softmax(logits, axis=1)
+    share = softmax(np.where(available, logits, -np.inf), axis=1)
+    counts = draw_counts(rng, n, share)
+
+    categories = tuple(f"category {k}" for k in range(1, n_categories + 1))
+    width = len(str(n_clusters))
+    districts = [f"district {c:0{width}d}" for c in range(1, n_clusters + 1)]
+    dates = pd.date_range("2014-06-01", periods=n_dates, freq="365D")
+    data = CategoryCounts(
+        counts=counts,
+        available=available,
+        categories=categories,
+        cluster=pd.Categorical.from_codes(cluster, districts),
+        date=np.tile(dates.to_numpy(), n_clusters),
+        predictors=pd.DataFrame({"x": x}) if effects == "slopes" else None,
+        cluster_name="district",
+    )
+    truth = {
+        "intercept_mean": ("contrast", mean[0]),
+        "intercept_sd": ("contrast", sd[0]),
+        "intercept": (("cluster", "contrast"), intercept),
+        "logits": (("row", "category"), logits),
+        "preference": (("row", "category"), preference),
+        "share": (("row", "category"), share),
+    }
+    if effects == "slopes":
+        truth |= {
+            "slope_mean": ("contrast", mean[1]),
+            "slope_sd": ("contrast", sd[1]),
+            "correlation": ("contrast", rho),
+            "slope": (("cluster", "contrast"), slope),
+        }
+    coords = data.coords | {"contrast": list(categories[:-1])}
+    coords.pop("predictor", None)
+    return data, xr.Dataset(truth, coords=coords)
+
+
+def draw_counts(rng, n, share, concentration=None):
+    """
+    Draw counts, of which a category with a share of 0 never gets any.
+
+    Unlike :meth:`numpy.random.Generator.multinomial`, which gives what rounding leaves over to the
+    last category, be it off the menu or not.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Generator.
+    n : numpy.ndarray of int, shape (...)
+        Totals.
+    share : numpy.ndarray, shape (..., K)
+        Probabilities, which sum to 1.
+    concentration : float, optional
+        Concentration of a Dirichlet-multinomial; a multinomial if not given.
+
+    Returns
+    -------
+    numpy.ndarray of int64, shape (..., K)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from helpers import draw_counts
+    >>> draw_counts(np.random.default_rng(1), np.array([10]), np.array([[0.5, 0.5, 0.0]]))
+    array([[5, 5, 0]])
+    """
+    if concentration is not None:
+        a = concentration * share
+        # Gamma(a) is Gamma(a + 1) U^(1/a), whose logarithm does not under-flow where a is small.
+        with np.errstate(divide="ignore"):
+            log_gamma = np.log(rng.gamma(a + 1)) - rng.exponential(size=a.shape) / a
+        share = softmax(log_gamma, axis=-1)
+    order = np.argsort(share, axis=-1)
+    counts = np.empty(share.shape, dtype=np.int64)
+    drawn = rng.multinomial(n, np.take_along_axis(share, order, axis=-1))
+    np.put_along_axis(counts, order, drawn, axis=-1)
+    return counts
+
+
+def _draw_menus(rng, n_rows, unavailable):
+    """Draw menus until none is empty and every category is on some menu."""
+    for _ in range(1_000):
+        available = rng.random((n_rows, len(unavailable))) >= unavailable
+        if available.any(axis=1).all() and available.any(axis=0).all():
+            return available
+    raise ValueError(
+        "These probabilities leave a menu empty, or a category on no menu, every time: lower "
+        "`unavailable`."
+    )

@@ -1,0 +1,17 @@
+"""Has it converged, is the truth recovered, where does the time go?"""
+
+from helpers.diagnostics.convergence import ConvergenceError, check_convergence
+from helpers.diagnostics.intervals import interval_table
+from helpers.diagnostics.profiling import expected_seconds, profile_model, profile_operations
+from helpers.diagnostics.recovery import RecoveryError, check_recovery
+
+__all__ = [
+    "ConvergenceError",
+    "RecoveryError",
+    "check_convergence",
+    "check_recovery",
+    "expected_seconds",
+    "interval_table",
+    "profile_model",
+    "profile_operations",
+]

@@ -1,0 +1,188 @@
+"""Drift over dates: a random walk of the logits, the same in all clusters."""
+
+import numpy as np
+import pandas as pd
+import pymc as pm
+import pytensor.tensor as pt
+
+from helpers.effects.correlated import cluster_intercepts
+
+__all__ = ["date_gaps", "random_walk", "walk_at"]
+
+
+def date_gaps(dates):
+    """
+    Distances between consecutive dates, in units of their mean.
+
+    Parameters
+    ----------
+    dates : array_like, length D
+        Dates, numbers or labels, in order and distinct. Labels that are neither dates nor numbers
+        are taken as equally far apart.
+
+    Returns
+    -------
+    numpy.ndarray, shape (D - 1,)
+        With mean 1.
+
+    Examples
+    --------
+    >>> from helpers.effects import date_gaps
+    >>> date_gaps([1977, 1979, 1985]).tolist()
+    [0.5, 1.5]
+    >>> date_gaps(["spring", "summer", "autumn"]).tolist()
+    [1.0, 1.0]
+    """
+    dates = pd.Index(dates)
+    numbers = _numbers(dates)
+    gaps = np.ones(len(dates) - 1) if numbers is None else np.diff(numbers)
+    if not (gaps > 0).all():
+        raise ValueError("Dates must be distinct and in order.")
+    return gaps / gaps.mean() if len(gaps) else gaps
+
+
+def random_walk(name, sd, gaps, *, dims, weights=None, centring="auto", information=None):
+    r"""
+    Random walk over dates for each category, with mean zero over dates.
+
+    Unlike :class:`pymc.GaussianRandomWalk`, the dates may be unevenly apart, the level is left to
+    the intercepts, and what is sampled is nearly uncorrelated given the data:
+
+    .. math::
+
+       w_{d+1,k} - w_{d,k} \sim N(0, \sigma_k^2 \Delta_d), \qquad
+       \sum_d g_{dk} w_{dk} = 0.
+
+    With :math:`w_k = A_k u_k`, the steps :math:`u_k` are independent normals of one standard
+    deviation, so any rotation :math:`V_k` of them is, too: :math:`w_k = A_k V_k v_k` is the same
+    walk. Where the log-likelihood is about :math:`b'w - \tfrac12 w' \operatorname{diag}(h) w`, the
+    eigenvectors of :math:`A_k' \operatorname{diag}(h) A_k` are the rotation in which the data, too,
+    take the :math:`v_{jk}` one by one, and each is sampled as in
+    :class:`~helpers.effects.ConditionedNormal`.
+
+    Parameters
+    ----------
+    name : str
+        Name of the walk; what is sampled is called ``{name}_steps``.
+    sd : tensor_like of float, shape (contrast,)
+        Standard deviation of the step over a gap of 1 (sd > 0).
+    gaps : numpy.ndarray, shape (D - 1,)
+        Distances between consecutive dates, as from :func:`date_gaps`.
+    dims : tuple of two str
+        Dims of dates and contrasts, both with coordinates in the model.
+    weights : numpy.ndarray, shape (D, contrast), optional
+        g, how much each date counts in the mean that is zero; all alike if not given. A date
+        without data of a category had better count nothing: the level would depend on a guess.
+    centring : {"auto", "conditioned", "centred", "noncentred"}
+        Parametrisation of the steps, as in :func:`~helpers.effects.cluster_intercepts`.
+    information : tuple of numpy.ndarray, optional
+        h and b, each of shape (D, contrast), as from :func:`~helpers.pilot.expand_likelihood`.
+
+    Returns
+    -------
+    TensorVariable
+        The walk, with the given dims.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pymc as pm
+    >>> from helpers.effects import random_walk
+    >>> coords = {"date": [1977, 1979, 1985], "contrast": ["left", "right"]}
+    >>> with pm.Model(coords=coords):
+    ...     walk = random_walk("walk", np.ones(2), np.array([0.5, 1.5]), dims=("date", "contrast"))
+    >>> bool(np.allclose(pm.draw(walk, 100).sum(axis=1), 0))
+    True
+    """
+    date, contrast = dims
+    model = pm.modelcontext(None)
+    n_contrasts = len(model.coords[contrast])
+    # The walk from its steps: sums of them, without their mean over dates.
+    sums = np.tril(np.ones((len(gaps) + 1, len(gaps))), -1) * np.sqrt(gaps)
+    if weights is None:
+        weights = np.ones((len(gaps) + 1, n_contrasts))
+    weights = np.asarray(weights, dtype=float).T / np.sum(weights, axis=0)[:, None]
+    design = sums - (weights @ sums)[:, None, :]
+    own = None
+    if information is not None:
+        h, b = (np.asarray(x, dtype=float).T for x in information)
+        values, rotation = np.linalg.eigh(design.mT @ (h[:, :, None] * design))
+        design = design @ rotation
+        own = np.clip(values, 0, None), (design.mT @ b[:, :, None])[:, :, 0]
+    step = f"{date}_step"
+    if step not in model.coords:
+        model.add_coord(step, range(1, len(gaps) + 1))
+    steps = cluster_intercepts(
+        f"{name}_steps", 0.0, sd[:, None], dims=(contrast, step), centring=centring, information=own
+    )
+    walk = pt.sum(design * steps[:, None, :], axis=-1).T
+    return pm.Deterministic(name, walk, dims=dims)
+
+
+def walk_at(walk, sd, dates, new, rng):
+    """
+    Draw a random walk at dates without data, given its values at others.
+
+    Parameters
+    ----------
+    walk : numpy.ndarray, shape (D, K)
+        The walk at `dates`.
+    sd : numpy.ndarray, shape (K,)
+        Standard deviation of its step over the mean gap between `dates`.
+    dates : pandas.Index, length D
+        Dates or numbers, in order.
+    new : pandas.Index, length M
+        Other dates, each once: between `dates` or outside them.
+    rng : numpy.random.Generator
+        Generator.
+
+    Returns
+    -------
+    numpy.ndarray, shape (M, K)
+
+    Raises
+    ------
+    ValueError
+        For labels, which say nothing of how far apart they are.
+
+    Examples
+    --------
+    Half way between two dates the walk is between them on the average:
+
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from helpers.effects import walk_at
+    >>> walk, rng = np.array([[0.0], [2.0]]), np.random.default_rng(1)
+    >>> middle = [walk_at(walk, 0.1, pd.Index([1, 3]), pd.Index([2]), rng) for _ in range(500)]
+    >>> print(np.mean(middle).round(1), np.std(middle).round(2))
+    1.0 0.05
+    """
+    at, at_new = _numbers(dates), _numbers(new)
+    if at is None or at_new is None:
+        raise ValueError(
+            f"Dates without data must be dates or numbers, as those with data: {list(new[:5])} are "
+            "labels, which do not say how far they are from others."
+        )
+    unit = np.diff(at).mean()
+    at, walk = list(at), list(walk)
+    out = np.empty((len(at_new), np.shape(walk)[1]))
+    for i in np.argsort(at_new):
+        place = int(np.searchsorted(at, at_new[i]))
+        before, after = max(place - 1, 0), min(place, len(at) - 1)
+        if before == after:  # outside: a step from the nearest end
+            mean, variance = walk[after], abs(at_new[i] - at[after]) / unit
+        else:  # between two: a bridge
+            part = (at_new[i] - at[before]) / (at[after] - at[before])
+            mean = (1 - part) * walk[before] + part * walk[after]
+            variance = part * (at[after] - at_new[i]) / unit
+        out[i] = mean + sd * np.sqrt(variance) * rng.normal(size=out.shape[1])
+        at.insert(place, at_new[i])
+        walk.insert(place, out[i])
+    return out
+
+
+def _numbers(dates):
+    """Dates as numbers, or None if they are labels."""
+    if isinstance(dates, pd.DatetimeIndex):
+        return dates.as_unit("ns").asi8.astype(float)
+    return dates.to_numpy(dtype=float) if pd.api.types.is_numeric_dtype(dates) else None

@@ -1,0 +1,87 @@
+"""What an expression of a model is worth, draw by draw."""
+
+import pytensor.tensor as pt
+from pymc.pytensorf import compile as compile_pymc
+from pytensor.compile.mode import Mode
+
+__all__ = ["value_by_draw"]
+
+
+def value_by_draw(
+    posterior, model, expression, draws=None, *, data=None, resample=(), random_seed=None
+):
+    """
+    Evaluate an expression of a model's variables for draws from its posterior.
+
+    Unlike :func:`pymc.compute_deterministics`, it takes any expression, and does not compile to
+    machine code, which for a small model takes longer than all the draws do.
+
+    Parameters
+    ----------
+    posterior : xarray.Dataset or xarray.DataTree
+        Draws of all free variables of the model.
+    model : pymc.Model
+        The model.
+    expression : TensorVariable or list of TensorVariable
+        What to evaluate.
+    draws : iterable of int, optional
+        Which draws, counted through the chains one after another; all if not given.
+    data : mapping of str to numpy.ndarray, optional
+        Values that take the place of the model's data of these names; other shapes are allowed.
+    resample : iterable of str
+        Free variables to draw anew, from their prior given the others, such as effects of
+        clusters that are not in the data.
+    random_seed : int, optional
+        Seed of what is drawn anew.
+
+    Yields
+    ------
+    numpy.ndarray or list of numpy.ndarray
+        The value in one draw.
+
+    Raises
+    ------
+    ValueError
+        If the posterior lacks a free variable.
+
+    Examples
+    --------
+    >>> import arviz as az
+    >>> import numpy as np
+    >>> import pymc as pm
+    >>> from helpers.predict import value_by_draw
+    >>> with pm.Model() as model:
+    ...     x = pm.Normal("x")
+    >>> idata = az.from_dict({"posterior": {"x": np.array([[1.0, 2.0, 3.0]])}})
+    >>> [float(value) for value in value_by_draw(idata["posterior"], model, 2 * x, [0, 2])]
+    [2.0, 6.0]
+    """
+    free = [v for v in model.free_RVs if v.name not in resample]
+    missing = [v.name for v in free if v.name not in posterior.data_vars]
+    if missing:
+        raise ValueError(
+            f"The posterior lacks {', '.join(missing)}: store all free variables when sampling."
+        )
+    plain = Mode(linker="py", optimizer="fast_compile")
+    givens = {
+        model[name]: pt.as_tensor(values, dtype=model[name].dtype)
+        for name, values in (data or {}).items()
+    }
+    function = compile_pymc(
+        free,
+        expression,
+        mode=plain,
+        givens=givens,
+        random_seed=random_seed,
+        on_unused_input="ignore",
+    )
+    columns = []
+    for v in free:
+        # In the model's order of dims, whatever order the draws are stored in.
+        dims = model.named_vars_to_dims.get(v.name)
+        if dims is None:
+            dims = [d for d in posterior[v.name].dims if d not in ("chain", "draw")]
+        stacked = posterior[v.name].transpose("chain", "draw", *dims).to_numpy()
+        columns.append(stacked.reshape(-1, *stacked.shape[2:]))
+    for i in range(len(columns[0])) if draws is None else draws:
+        yield function(*(column[i] for column in columns))

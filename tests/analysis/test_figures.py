@@ -1,0 +1,135 @@
+"""The figures say what they show, and nothing is drawn that is not in the data."""
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from helpers import CategoryCounts, interval_table, simulate_counts
+from helpers.analysis import plot_intervals, plot_menus, plot_predictive
+from helpers.book import use_book_style
+
+pytestmark = pytest.mark.filterwarnings("error")
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    """The book's style, put back afterwards, and no figure left open."""
+    with matplotlib.rc_context():
+        use_book_style()
+        yield
+    plt.close("all")
+
+
+@pytest.fixture(scope="module")
+def data():
+    """Three menus: all (3 rows), without tea (2), without milk (1)."""
+    counts = np.array([[1, 2, 3], [2, 2, 2], [5, 1, 1], [0, 4, 2], [0, 3, 3], [2, 0, 7]])
+    available = np.array([[1, 1, 1]] * 3 + [[0, 1, 1]] * 2 + [[1, 0, 1]])
+    return CategoryCounts(counts, available, ("tea", "milk", "water"))
+
+
+class TestMenus:
+    def test_each_menu_is_a_line_and_each_category_a_column(self, data):
+        ax = plot_menus(data)
+        assert [t.get_text() for t in ax.get_xticklabels()] == ["tea", "milk", "water"]
+        assert [t.get_text() for t in ax.get_yticklabels()] == ["3", "2", "1"]
+        assert ax.get_ylabel() == "rows with this menu"
+        assert len(ax.patches) == 9
+        dashes = {tuple(int(v) for v in t.get_position()) for t in ax.texts}
+        assert dashes == {(0, 1), (1, 2)}  # (category, menu): tea off the second, milk the third
+        ax.figure.canvas.draw()
+
+    def test_many_menus_are_cut_short_and_counted(self):
+        data, _ = simulate_counts(
+            n_clusters=50, unavailable=(0.5,) * 5 + (0, 0), n_range=(500, 900), random_seed=1
+        )
+        total = len(data.patterns)
+        ax = plot_menus(data, limit=5)
+        labels = [t.get_text() for t in ax.get_yticklabels()]
+        shown = data.patterns["rows"].iloc[:5]
+        assert labels[:5] == [str(r) for r in shown]
+        assert labels[5] == f"{200 - shown.sum()} in {total - 5} more menus"
+        assert len(ax.patches) == 5 * 7
+
+    def test_it_draws_on_given_axes(self, data):
+        _, ax = plt.subplots()
+        assert plot_menus(data, ax) is ax
+        assert len(plt.get_fignums()) == 1
+
+
+def test_interval_table_by_hand():
+    """Draws 0, 1, ..., 100: the 80 % interval ends at the 10th and 90th percentiles."""
+    draws = xr.DataArray(
+        np.arange(101.0).reshape(1, 101, 1) * [1, -2],
+        dims=("chain", "draw", "k"),
+        coords={"k": ["up", "down"]},
+    )
+    table = interval_table(draws, prob=0.8)
+    assert table.columns.tolist() == ["mean", "low", "high"]
+    assert table.loc["up"].tolist() == pytest.approx([50, 10, 90])
+    assert table.loc["down"].tolist() == pytest.approx([-100, -180, -20])
+
+
+class TestIntervals:
+    @pytest.fixture
+    def estimates(self):
+        index = pd.Index(["tea", "milk"], name="category")
+        masked = pd.DataFrame({"mean": [1, 2], "low": [0, 1.5], "high": [3.0, 2.5]}, index)
+        return {"masked": masked, "naive": masked.iloc[::-1] - 1}
+
+    def test_each_estimate_is_drawn_and_named(self, estimates):
+        ax = plot_intervals(estimates, xlabel="share of choices")
+        assert ax.get_xlabel() == "share of choices"
+        assert [t.get_text() for t in ax.get_yticklabels()] == ["tea", "milk"]
+        assert [t.get_text() for t in ax.get_legend().get_texts()] == ["masked", "naive"]
+        points = [bars.lines[0].get_xdata().tolist() for bars in ax.containers]
+        assert points == [[1, 2], [0, 1]]
+        ends = ax.containers[0].lines[2][0].get_segments()
+        assert [segment[:, 0].tolist() for segment in ends] == [[0, 3], [1.5, 2.5]]
+        ax.figure.canvas.draw()
+
+    def test_truth_is_matched_by_label(self, estimates):
+        truth = pd.Series({"milk": 2.2, "tea": 0.7})
+        ax = plot_intervals(estimates, truth)
+        bars = ax.collections[0].get_segments()
+        assert [segment[0, 0] for segment in bars] == [0.7, 2.2]
+        assert "truth" in [t.get_text() for t in ax.get_legend().get_texts()]
+
+
+class TestPredictive:
+    def test_each_category_has_a_panel_of_the_rows_that_offered_it(self, data):
+        predicted = np.stack([data.counts] * 20)
+        predicted[:10] += 1
+        panels = plot_predictive(data, predicted)
+        assert [p.get_title(loc="left") for p in panels] == [
+            f"{name}\n100% inside" for name in ("tea", "milk", "water")
+        ]
+        rows = [len(p.collections[0].get_segments()) for p in panels]
+        assert rows == [4, 5, 6]
+        assert panels[0].get_ylabel() == "share" and panels[0].get_xlabel() == "rows, sorted"
+        panels[0].figure.canvas.draw()
+
+    def test_rows_outside_their_interval_are_counted(self, data):
+        predicted = np.stack([data.counts] * 20)
+        predicted[:, 0, 2] += 4
+        panels = plot_predictive(data, predicted)
+        assert panels[2].get_title(loc="left") == "water\n83% inside"  # 5 of 6
+        crosses = panels[2].collections[2].get_offsets()
+        assert crosses[:, 1].tolist() == [0.5]  # row 0 chose water 3 of 6 times
+
+    def test_spare_panels_are_hidden(self):
+        data, _ = simulate_counts(n_clusters=3, random_seed=1)
+        panels = plot_predictive(data, np.stack([data.counts] * 5))
+        assert len(panels) == 7
+        assert [ax.get_visible() for ax in panels[0].figure.axes] == [True] * 7 + [False]
+
+    def test_it_draws_on_given_axes(self, data):
+        _, axes = plt.subplots(1, 3)
+        panels = plot_predictive(data, np.stack([data.counts] * 5), axes)
+        assert list(panels) == list(axes)

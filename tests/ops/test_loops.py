@@ -1,0 +1,324 @@
+"""Loops compute what their plain graphs say, gradients included, and refuse what does not fit."""
+
+import importlib.util
+
+import numpy as np
+import pymc as pm
+import pytensor
+import pytensor.tensor as pt
+import pytest
+from pytensor.compile.mode import Mode, get_mode
+from scipy import special, stats
+
+from helpers import masked_regression, simulate_counts
+from helpers.ops import (
+    cluster_logits,
+    conditioned_pair,
+    masked_log_likelihood,
+    masked_shares,
+    pair_log_density,
+)
+from helpers.ops.effects import ConditionedPair, PairLogDensity
+from helpers.ops.likelihood import MaskedLogLikelihood, _exp_of_distances
+from helpers.ops.logits import ClusterLogits
+from helpers.ops.loop import Loop
+from helpers.ops.shares import MaskedShares
+
+C, K, R = 4, 3, 11
+needs_jax = pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="pip install jax")
+# Loops as numba compiles them within a graph, and as Python calls them.
+MODES = ["NUMBA", Mode(linker="py", optimizer="fast_compile")]
+
+
+def example(which):
+    """An operation, its inputs, and how many of them it can be differentiated in."""
+    rng = np.random.default_rng(7)
+    mu, sd = rng.normal(size=(K, 2)), rng.gamma(2, size=(K, 2))
+    correlation = rng.uniform(-0.95, 0.95, K)
+    effects = rng.normal(size=(C, K, 2))
+    if which == "density":
+        return PairLogDensity(), [effects, mu, sd, correlation], 4
+    if which.startswith("conditioned"):
+        root = 5 * rng.normal(size=(C, K, 2, 2))
+        b = 10 * rng.normal(size=(C, K, 2))
+        coupling = rng.normal(size=(C, 2 * K, 2 * K) if "coupled" in which else (0, 0, 0))
+        inputs = [effects, mu, sd, correlation, root @ root.mT, b, coupling]
+        return ConditionedPair(), inputs, 4
+    if which.startswith("logits"):
+        n_effects, place = (int(x) for x in which.split()[1:])
+        effects = rng.normal(size=(C, K, n_effects))
+        design = rng.normal(size=(R, n_effects))
+        return ClusterLogits(), [effects, rng.integers(0, C, R), design, np.int64(place)], 1
+    available = rng.random((R, K)) < 0.7
+    available[:, 1] = True
+    if which == "shares":
+        return MaskedShares(), [5 * rng.normal(size=(R, K)), available], 1
+    counts = rng.integers(0, 9, (R, K)) * available
+    return MaskedLogLikelihood(), [5 * rng.normal(size=(R, K)), counts, counts.sum(1), available], 1
+
+
+EXAMPLES = [
+    "density",
+    "conditioned",
+    "conditioned, coupled",
+    "logits 1 0",
+    "logits 2 1",
+    "logits 4 3",
+    "likelihood",
+    "shares",
+]
+
+
+def symbolic(inputs):
+    # The coupling is a constant in use, and its being empty must be known.
+    return [pt.as_tensor(x) if 0 in x.shape else pt.as_tensor(x).type() for x in inputs]
+
+
+def as_list(outputs):
+    return list(outputs) if isinstance(outputs, list | tuple) else [outputs]
+
+
+def with_gradients(outputs, variables, n_wrt, n_results):
+    """Outputs, and gradients of a sum of the results among them in which none cancels."""
+    cost = sum((output * pt.sin(1 + output)).sum() for output in outputs[:n_results])
+    return [*outputs, *pytensor.grad(cost, variables[:n_wrt])]
+
+
+@pytest.mark.parametrize("mode", MODES, ids=["numba", "python"])
+@pytest.mark.parametrize("which", EXAMPLES)
+class TestAgainstThePlainGraph:
+    def test_values_and_gradients(self, which, mode):
+        op, inputs, n_wrt = example(which)
+        variables = symbolic(inputs)
+        n_results = 2 if isinstance(op, ConditionedPair) else 1
+        both = [
+            with_gradients(outputs, variables, n_wrt, n_results)
+            for outputs in (op(*variables, return_list=True), as_list(op.plain(*variables)))
+        ]
+        given = {v: x for v, x in zip(variables, inputs, strict=True) if v.owner is None}
+        free = [v for v in variables if not isinstance(v, pt.TensorConstant)]
+        function = pytensor.function(
+            free, [*both[0], *both[1]], mode=mode, on_unused_input="ignore"
+        )
+        results = function(*[given[v] for v in free])
+        half = len(both[0])
+        for got, expected in zip(results[:half], results[half:], strict=True):
+            np.testing.assert_allclose(got, expected, rtol=1e-9, atol=1e-11)
+
+    def test_second_derivatives(self, which, mode):
+        op, inputs, n_wrt = example(which)
+        variables = symbolic(inputs)
+        free = [v for v in variables if not isinstance(v, pt.TensorConstant)]
+        first = variables[0]
+        curvatures = []
+        for outputs in (op(*variables, return_list=True), as_list(op.plain(*variables))):
+            # A square, so that there is a curvature where the output is linear.
+            slope = pytensor.grad((outputs[0] ** 2).sum(), first)
+            curvatures.append(pytensor.grad((slope**2).sum(), first))
+        function = pytensor.function(free, curvatures, mode=mode, on_unused_input="ignore")
+        given = [x for v, x in zip(variables, inputs, strict=True) if v in set(free)]
+        got, expected = function(*given)
+        assert np.abs(expected).max() > 0
+        np.testing.assert_allclose(got, expected, rtol=1e-8, atol=1e-9 * np.abs(expected).max())
+
+
+class TestAgainstScipy:
+    def test_likelihood(self):
+        _, (logits, counts, n, available), _ = example("likelihood")
+        value, residual, proper = (
+            x.eval() for x in masked_log_likelihood(logits, counts, n, available)
+        )
+        assert proper
+        for i in range(R):
+            on = available[i]
+            p = np.exp(logits[i, on]) / np.exp(logits[i, on]).sum()
+            orders = stats.multinomial(n[i], np.full(on.sum(), 1 / on.sum()))
+            coefficient = orders.logpmf(counts[i, on]) + n[i] * np.log(on.sum())
+            expected = stats.multinomial(n[i], p).logpmf(counts[i, on]) - coefficient
+            assert value[i] == pytest.approx(expected, rel=1e-10, abs=1e-10)
+            np.testing.assert_allclose(residual[i, on], counts[i, on] - n[i] * p, atol=1e-12)
+            assert not residual[i, ~on].any()
+
+    def test_shares(self):
+        _, (logits, available), _ = example("shares")
+        got = masked_shares(logits, available).eval()
+        for i, on in enumerate(available):
+            np.testing.assert_allclose(got[i, on], special.softmax(logits[i, on]), rtol=1e-14)
+            assert not got[i, ~on].any()
+
+    def test_pairs(self):
+        _, (effects, mu, sd, correlation), _ = example("density")
+        got = pair_log_density(effects, mu, sd, correlation).eval()
+        for k in range(K):
+            off = correlation[k] * sd[k].prod()
+            normal = stats.multivariate_normal(mu[k], np.diag(sd[k] ** 2) + off * (1 - np.eye(2)))
+            np.testing.assert_allclose(got[:, k], normal.logpdf(effects[:, k]), rtol=1e-10)
+
+    def test_conditioned_pairs(self):
+        _, inputs, _ = example("conditioned, coupled")
+        t, mu, sd, correlation, h, b, coupling = inputs
+        effects, log_det = (x.eval() for x in conditioned_pair(*inputs))
+        for c in range(C):
+            uncoupled = (coupling[c] @ t[c].ravel()).reshape(K, 2)
+            for k in range(K):
+                off = correlation[k] * sd[k].prod()
+                precision = np.linalg.inv(np.diag(sd[k] ** 2) + off * (1 - np.eye(2)))
+                q = h[c, k] + precision
+                m = np.linalg.solve(q, b[c, k] + precision @ mu[k])
+                expected = m + np.linalg.solve(np.linalg.cholesky(q).T, uncoupled[k])
+                np.testing.assert_allclose(effects[c, k], expected, rtol=1e-8)
+                assert log_det[c, k] == pytest.approx(-np.linalg.slogdet(q)[1] / 2)
+
+
+class TestExponential:
+    def test_is_that_of_numpy(self):
+        rng = np.random.default_rng(1)
+        x = np.concatenate([[-0.0, -5e-324, -1e-300], -(10 ** rng.uniform(-9, 2.85, 20_000))])
+        result = x.copy()
+        _exp_of_distances(result, np.empty_like(x))
+        np.testing.assert_allclose(result, np.exp(x), rtol=5e-16)
+        assert result[0] == 1
+
+    def test_is_nothing_far_below(self):
+        x = np.array([-709.0, -746.0, -1e308, -np.inf])
+        _exp_of_distances(x, np.empty_like(x))
+        assert (x == 0).all()
+
+
+class TestImproper:
+    """What has no likelihood, and what is no likelihood's business."""
+
+    def value(self, logits=(0.0, 1.0, 2.0), counts=(1, 2, 0), n=3, available=(1, 1, 1)):
+        outputs = masked_log_likelihood(
+            np.array([logits]), np.array([counts]), np.array([n]), np.array([available], dtype=bool)
+        )
+        value, _, proper = (x.eval() for x in outputs)
+        return value.item(), bool(proper)
+
+    @pytest.mark.parametrize(
+        "off", [{"counts": (1, 1, 1), "available": (1, 1, 0)}, {"counts": (-1, 2, 2)}, {"n": 4}]
+    )
+    def test_impossible_counts(self, off):
+        assert self.value(**off) == (-np.inf, True)
+
+    @pytest.mark.parametrize(
+        "off",
+        [
+            {"available": (0, 0, 0), "counts": (0, 0, 0), "n": 0},
+            {"logits": (np.nan, 1.0, 1.0)},
+            {"logits": (-np.inf, 1.0, 1.0), "available": (1, 0, 0), "counts": (3, 0, 0)},
+            {"n": -3},
+        ],
+    )
+    def test_no_distribution(self, off):
+        assert not self.value(**off)[1]
+
+    def test_logits_off_the_menu_are_not_looked_at(self):
+        on = self.value(available=(1, 1, 0))
+        for odd in (np.nan, np.inf, -np.inf):
+            assert self.value(logits=(0.0, 1.0, odd), available=(1, 1, 0)) == on
+
+    def test_a_logit_of_minus_infinity_is_a_category_nobody_chooses(self):
+        assert self.value(logits=(0.0, 1.0, -np.inf)) == self.value(available=(1, 1, 0))
+
+    def test_shares(self):
+        """Far below the highest logit of the menu is rare; above it, off the menu, is nothing."""
+        logits = [[-1000.0, -1001.0, 900.0], [-np.inf, 0.0, np.nan], [0.0, -800.0, np.inf]]
+        shares = masked_shares(logits, [[True, True, False]] * 3).eval()
+        np.testing.assert_allclose(shares[0], [*special.softmax([1.0, 0.0]), 0.0], rtol=1e-14)
+        assert shares[1].tolist() == [0.0, 1.0, 0.0]
+        assert shares[2].tolist() == [1.0, 0.0, 0.0]
+
+    @pytest.mark.parametrize("logit", [np.nan, np.inf])
+    def test_no_shares(self, logit):
+        shares = masked_shares([[0.0, logit], [0.0, 0.0]], [[True, True], [False, False]]).eval()
+        assert np.isnan(shares).all()
+
+
+class TestMisfit:
+    """Loops do not check each index, so shapes are checked before."""
+
+    @pytest.mark.parametrize("index", [-1, C])
+    def test_cluster_that_is_none(self, index):
+        with pytest.raises(IndexError, match="not that of a cluster"):
+            cluster_logits(np.zeros((C, K, 2)), [index], np.zeros((1, 2)), 0).eval()
+
+    @pytest.mark.parametrize(
+        ("cluster", "design"), [([0, 1], np.zeros((3, 2))), ([0, 1, 2], np.zeros((3, 3)))]
+    )
+    def test_logits(self, cluster, design):
+        with pytest.raises(ValueError, match="do not fit"):
+            cluster_logits(np.zeros((C, K, 2)), cluster, design, 0).eval()
+
+    @pytest.mark.parametrize("place", [0, 1, 2, 3])
+    def test_likelihood(self, place):
+        inputs = [np.zeros((R, K)), np.zeros((R, K), int), np.zeros(R, int), np.ones((R, K), bool)]
+        inputs[place] = inputs[place][1:]
+        with pytest.raises(ValueError, match="do not have the same shape"):
+            masked_log_likelihood(*inputs)[0].eval()
+
+    def test_shares(self):
+        with pytest.raises(ValueError, match="do not have the same shape"):
+            masked_shares(np.zeros((R, K)), np.ones((R, K - 1), bool)).eval()
+
+    @pytest.mark.parametrize("place", [1, 2, 3, 4, 5, 6])
+    def test_pairs(self, place):
+        _, inputs, _ = example("conditioned, coupled")
+        inputs[place] = inputs[place][:1]
+        with pytest.raises(ValueError, match="fit|not for these"):
+            conditioned_pair(*inputs)[0].eval()
+        if place < 4:
+            with pytest.raises(ValueError, match="do not fit"):
+                pair_log_density(*inputs[:4]).eval()
+
+
+@pytest.fixture(scope="module")
+def model():
+    data, _ = simulate_counts(n_clusters=5, n_dates=3, random_seed=2)
+    return masked_regression(data)
+
+
+class TestInModels:
+    def test_the_heavy_parts_are_loops(self, model):
+        function = model.logp_dlogp_function(ravel_inputs=True, mode="NUMBA")
+        nodes = function._pytensor_function.maker.fgraph.apply_nodes
+        loops = {type(node.op).__name__ for node in nodes if isinstance(node.op, Loop)}
+        assert loops == {
+            "ClusterLogits",
+            "ClusterLogitsBackward",
+            "ConditionedPair",
+            "ConditionedPairBackward",
+            "ConditionedLogDetBackward",
+            "MaskedLogLikelihood",
+            "PairLogDensity",
+            "PairLogDensityBackward",
+        }
+
+    def test_the_density_is_that_of_the_plain_graph(self, model):
+        point = pm.blocking.DictToArrayBijection.map(model.initial_point()).data
+        rng = np.random.default_rng(5)
+        numba = get_mode("NUMBA")
+        functions = []
+        for mode in (numba, numba.including("fused_loops_as_plain_graphs")):
+            function = model.logp_dlogp_function(ravel_inputs=True, mode=mode)
+            function.set_extra_values({})
+            functions.append(function)
+        nodes = functions[1]._pytensor_function.maker.fgraph.apply_nodes
+        assert not any(isinstance(node.op, Loop) for node in nodes)
+        for _ in range(5):
+            at = point + rng.normal(0, 0.5, point.shape)
+            loops, plain = (function(at) for function in functions)
+            np.testing.assert_allclose(loops[0], plain[0], rtol=1e-12)
+            largest = np.abs(plain[1]).max()
+            np.testing.assert_allclose(loops[1], plain[1], rtol=1e-8, atol=1e-10 * largest)
+
+    @needs_jax
+    def test_jax_takes_the_plain_graphs(self, model):
+        point = pm.blocking.DictToArrayBijection.map(model.initial_point()).data
+        results = []
+        for mode in ("NUMBA", "JAX"):
+            function = model.logp_dlogp_function(ravel_inputs=True, mode=mode)
+            function.set_extra_values({})
+            results.append(function(point + 0.1))
+        for numba, jax in zip(*results, strict=True):
+            np.testing.assert_allclose(jax, numba, rtol=1e-6)

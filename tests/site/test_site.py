@@ -1,0 +1,180 @@
+"""The built site: no warnings, no dead links, nothing from another address, one search box."""
+
+import re
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from bs4 import BeautifulSoup
+from scripts import load
+
+ROOT = Path(__file__).parents[2]
+REMOTE = re.compile(r"(https?:)?//", re.IGNORECASE)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    out = tmp_path_factory.mktemp("site")
+    build = "import sys; from jupyter_book.cli.main import main; main(sys.argv[1:])"
+    options = ["--path-output", str(out), "-W", "-n", "--keep-going", "--quiet"]
+    done = subprocess.run(
+        [sys.executable, "-c", build, "build", str(ROOT), *options],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+    )
+    assert done.returncode == 0, f"The book does not build:\n{done.stdout}\n{done.stderr}"
+    return out / "_build" / "html"
+
+
+@pytest.fixture(scope="module")
+def pages(site):
+    return sorted(path for path in site.rglob("*.html") if "_static" not in path.parts)
+
+
+@cache
+def parse(path):
+    return BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+
+
+@cache
+def anchors(path):
+    return {
+        tag[key] for tag in parse(path).find_all(True) for key in ("id", "name") if key in tag.attrs
+    }
+
+
+def loaded_addresses(soup):
+    """What a browser fetches by itself on a page's first view."""
+    for tag in soup.find_all(["script", "img", "iframe", "source", "video", "audio", "embed"]):
+        yield from (tag[key] for key in ("src", "srcset", "poster") if tag.get(key))
+    for tag in soup.find_all("object"):
+        yield tag.get("data", "")
+    fetched = {
+        "stylesheet",
+        "preload",
+        "prefetch",
+        "modulepreload",
+        "icon",
+        "manifest",
+        "dns-prefetch",
+        "preconnect",
+    }
+    for tag in soup.find_all("link"):
+        if fetched & set(tag.get("rel", [])):
+            yield tag.get("href", "")
+    for tag in soup.find_all("style"):
+        yield from css_addresses(tag.get_text())
+    for tag in soup.find_all(style=True):
+        yield from css_addresses(tag["style"])
+
+
+def css_addresses(text):
+    for url, imported in re.findall(r"url\(\s*['\"]?([^'\")]+)|@import\s+['\"]([^'\"]+)", text):
+        yield url or imported
+
+
+def test_internal_links_lead_somewhere(site, pages):
+    dead = []
+    for page in pages:
+        for link in parse(page).find_all("a", href=True):
+            target = urlsplit(link["href"])
+            if target.scheme or target.netloc:
+                continue
+            path = (page.parent / unquote(target.path)).resolve() if target.path else page
+            if not path.is_file() or not path.is_relative_to(site.resolve()):
+                dead.append(f"{page.relative_to(site)}: {link['href']} (no such file)")
+            elif target.fragment and path.suffix == ".html":
+                if unquote(target.fragment) not in anchors(path):
+                    dead.append(f"{page.relative_to(site)}: {link['href']} (no such place)")
+    assert not dead, "\n".join(dead)
+
+
+def test_pages_load_nothing_from_elsewhere(site, pages):
+    remote = [
+        f"{page.relative_to(site)}: {address}"
+        for page in pages
+        for address in loaded_addresses(parse(page))
+        if REMOTE.match(address.strip())
+    ]
+    for script in (tag for page in pages for tag in parse(page).find_all("script", src=False)):
+        remote += re.findall(r"https?://[^'\"\s]+", script.get_text())
+    for sheet in site.rglob("*.css"):
+        remote += [
+            f"{sheet.relative_to(site)}: {address}"
+            for address in css_addresses(sheet.read_text(encoding="utf-8"))
+            if REMOTE.match(address.strip())
+        ]
+    assert not remote, "\n".join(remote)
+
+
+def test_every_loaded_file_is_there(site, pages):
+    missing = [
+        f"{page.relative_to(site)}: {address}"
+        for page in pages
+        for address in loaded_addresses(parse(page))
+        if address
+        and not address.startswith(("data:", "#"))
+        and not (page.parent / unquote(urlsplit(address).path)).is_file()
+    ]
+    assert not missing, "\n".join(missing)
+
+
+def test_one_search_entry(site, pages):
+    """A button in the sidebar, or in the header where the sidebar is folded; one form behind."""
+    for page in pages:
+        soup = parse(page)
+        name = page.relative_to(site)
+        if soup.find("main") is None:  # the front page only redirects
+            continue
+        dialog = soup.find(id="pst-search-dialog")
+        assert len(dialog.select("form.bd-search")) == 1, name
+        if name.name != "search.html":
+            assert len(soup.select("form.bd-search")) == 1, name
+        assert len(soup.select(".bd-sidebar-primary .search-button-field")) == 1, name
+        assert len(soup.select(".search-button-field")) == 1, name
+        assert len(soup.select(".bd-header-article .search-button")) == 1, name
+        assert len(soup.select(".search-button")) == 1, name
+        header = soup.select_one("header.bd-header")
+        assert header is None or not header.get_text(strip=True), f"{name}: a second header"
+
+
+def test_every_picture_has_a_description(site, pages):
+    silent = [
+        f"{page.relative_to(site)}: {picture.get('src', '')[:80]}"
+        for page in pages
+        for picture in parse(page).select("main img")
+        if not picture.get("alt", "").strip()
+    ]
+    assert not silent, "\n".join(silent)
+
+
+def test_introduction_tells_what_its_picture_shows():
+    counts, plain, masked = (figures := load(ROOT / "book" / "make_figures.py")).canteen()
+    assert (counts[~figures.ON_THE_MENU] == 0).all() and (counts[figures.ON_THE_MENU] > 0).all()
+    assert abs(masked - figures.PREFERENCE).max() < 1e-9
+    curry, salad = figures.DISHES.index("Curry"), figures.DISHES.index("Salad")
+    assert plain[curry] < plain[salad] and figures.PREFERENCE[curry] > figures.PREFERENCE[salad]
+    text = (ROOT / "book" / "intro.md").read_text(encoding="utf-8")
+    for told in (
+        f"{100 * figures.PREFERENCE[curry]:.0f} % of them would take it",
+        f"It puts curry at {100 * plain[curry]:.0f} %",
+        f"puts curry at {100 * plain[curry]:.0f} percent instead of "
+        f"{100 * figures.PREFERENCE[curry]:.0f} and salad at {100 * plain[salad]:.0f} percent "
+        f"instead of {100 * figures.PREFERENCE[salad]:.0f}",
+    ):
+        assert told in text, told
+
+
+@pytest.mark.parametrize("url", ["", "https://github.com/someone/a-book"])
+def test_one_setting_shows_or_hides_the_repository_buttons(url):
+    extension = load(ROOT / "book" / "_ext" / "menu_site.py")
+    options = {"repository_url": url, "launch_buttons": {"binderhub_url": "https://mybinder.org"}}
+    extension.follow_the_repository_setting(None, SimpleNamespace(html_theme_options=options))
+    assert ("launch_buttons" in options) == bool(url)
+    assert options.get("use_repository_button", False) == bool(url)
