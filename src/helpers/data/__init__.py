@@ -3,6 +3,7 @@
 from helpers.data.counts import CategoryCounts
 from helpers.data.messages import listing, require_known
 from helpers.data.read import read_counts
+from helpers.data.shares import shares_on_menu
 from helpers.data.simulate import draw_counts, simulate_counts
 
 __all__ = [
@@ -11,5 +12,6 @@ __all__ = [
     "listing",
     "read_counts",
     "require_known",
+    "shares_on_menu",
     "simulate_counts",
 ]

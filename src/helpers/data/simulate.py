@@ -6,6 +6,7 @@ import xarray as xr
 from scipy.special import softmax
 
 from helpers.data.counts import CategoryCounts
+from helpers.data.shares import shares_on_menu
 
 __all__ = ["draw_counts", "simulate_counts"]
 
@@ -118,7 +119,7 @@ def simulate_counts(
     n = np.exp(rng.uniform(np.log(low), np.log(high + 1), n_rows)).astype(np.int64)
     n = np.clip(n, low, high)
     preference = softmax(logits, axis=1)
-    share = softmax(np.where(available, logits, -np.inf), axis=1)
+    share = shares_on_menu(logits, available)
     counts = draw_counts(rng, n, share)
 
     categories = tuple(f"category {k}" for k in range(1, n_categories + 1))
