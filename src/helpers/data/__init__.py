@@ -1,7 +1,7 @@
 """Tables of counts: read, checked, simulated."""
 
 from helpers.data.counts import CategoryCounts
-from helpers.data.messages import listing, require_known
+from helpers.data.messages import listing, require_choice, require_known
 from helpers.data.read import read_counts
 from helpers.data.shares import shares_on_menu
 from helpers.data.simulate import draw_counts, simulate_counts
@@ -11,6 +11,7 @@ __all__ = [
     "draw_counts",
     "listing",
     "read_counts",
+    "require_choice",
     "require_known",
     "shares_on_menu",
     "simulate_counts",

@@ -1,24 +1,25 @@
-"""What error messages share: lists that do not run on, and names that are close."""
+"""What error messages share: short lists, close names, the choices of an option."""
 
 import difflib
+from collections.abc import Collection, Iterable
 
-__all__ = ["listing", "require_known"]
+__all__ = ["listing", "require_choice", "require_known"]
 
 
 # Items that a message names; the rest are counted.
 LISTED = 5
 
 
-def listing(items, limit=LISTED):
+def listing(items: Iterable, limit: int = LISTED) -> str:
     """
-    Name the first items, and say how many more there are.
+    Name the first items and say how many more there are.
 
     Parameters
     ----------
     items : iterable
         What to name.
     limit : int
-        How many are named.
+        How many to name.
 
     Returns
     -------
@@ -30,28 +31,60 @@ def listing(items, limit=LISTED):
     >>> listing(range(12), 3)
     '0, 1, 2 and 9 more'
     """
-    items = [str(item) for item in items]
-    more = f" and {len(items) - limit} more" if len(items) > limit else ""
-    return ", ".join(items[:limit]) + more
+    names = [str(item) for item in items]
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more
 
 
-def require_known(what, names, known, note=""):
+def require_choice(what: str, value: object, allowed: Collection) -> None:
     """
-    Refuse names that are not among the known ones, saying which are close.
+    Refuse a value that is not among the choices of an option.
+
+    Unlike :func:`require_known`, it lists every choice: use it where these are few.
 
     Parameters
     ----------
     what : str
-        What they are names of.
+        Name of the option.
+    value : object
+        The value given.
+    allowed : collection
+        The choices.
+
+    Raises
+    ------
+    ValueError
+        If the value is not one of them.
+
+    Examples
+    --------
+    >>> from helpers.data import require_choice
+    >>> require_choice("method", "guess", ("quadrature", "enumeration"))
+    Traceback (most recent call last):
+    ...
+    ValueError: method must be one of 'quadrature', 'enumeration', not 'guess'.
+    """
+    if value not in allowed:
+        raise ValueError(f"{what} must be one of {', '.join(map(repr, allowed))}, not {value!r}.")
+
+
+def require_known(what: str, names: Iterable, known: Iterable, note: str = "") -> None:
+    """
+    Refuse unknown names, and suggest the closest known ones.
+
+    Parameters
+    ----------
+    what : str
+        What the names stand for, such as a column.
     names, known : iterable
-        The names, and those allowed.
+        The names given, and those that exist.
     note : str
         Where the names were given, for the message.
 
     Raises
     ------
     ValueError
-        For the first name that is not known.
+        For the first unknown name.
 
     Examples
     --------
