@@ -6,7 +6,9 @@ from helpers.diagnostics import (
     RecoveryError,
     check_convergence,
     check_recovery,
+    interval,
     interval_table,
+    pearson_statistic,
     profile_model,
 )
 from helpers.distributions import (
@@ -40,11 +42,13 @@ __all__ = [
     "choose_reference",
     "correlated_effects",
     "draw_counts",
+    "interval",
     "interval_table",
     "latent_preferences",
     "masked_regression",
     "menu_probabilities",
     "parameter_names",
+    "pearson_statistic",
     "preferences_over_time",
     "profile_model",
     "read_counts",

@@ -1,17 +1,26 @@
 """Has it converged, is the truth recovered, where does the time go?"""
 
 from helpers.diagnostics.convergence import ConvergenceError, check_convergence
-from helpers.diagnostics.intervals import interval_table
+from helpers.diagnostics.intervals import interval, interval_table
+from helpers.diagnostics.predictive import (
+    PredictiveCheck,
+    pearson_statistic,
+    predictive_check,
+)
 from helpers.diagnostics.profiling import expected_seconds, profile_model, profile_operations
 from helpers.diagnostics.recovery import RecoveryError, check_recovery
 
 __all__ = [
     "ConvergenceError",
+    "PredictiveCheck",
     "RecoveryError",
     "check_convergence",
     "check_recovery",
     "expected_seconds",
+    "interval",
     "interval_table",
+    "pearson_statistic",
+    "predictive_check",
     "profile_model",
     "profile_operations",
 ]
