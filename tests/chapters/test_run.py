@@ -27,6 +27,7 @@ def run(notebook, folder, **parameters):
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ)
 
 
+@pytest.mark.second_seed
 @pytest.mark.parametrize("chapter", [path.stem for path in CHAPTERS])
 def test_chapter_runs_with_another_seed(chapter, tmp_path):
     done = run(chapter, tmp_path, random_seed=2)

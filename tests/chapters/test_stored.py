@@ -1,5 +1,6 @@
 """The stored notebooks are complete, in order, free of warnings, and as old as their code."""
 
+import ast
 import json
 import re
 from pathlib import Path
@@ -10,6 +11,7 @@ from scripts import load
 
 ROOT = Path(__file__).parents[2]
 PATHS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+CHAPTERS = [path for path in PATHS if path.stem[:2].isdigit()]
 HIDDEN = {"hide-input", "hide-cell", "remove-input", "remove-cell"}
 VISIBLE_LINES, HIDDEN_LINES = 15, 45
 MACHINE_PATH = re.compile(r"/(root|home|work|tmp|Users)/")
@@ -114,6 +116,17 @@ def test_has_parameters(path, notebook):
     assert len(cells) == 1, "exactly one cell has the tag `parameters`"
     for name in ("random_seed", "draws"):
         assert re.search(rf"^{name}\s*(:[^=]+)?=", cells[0].source, re.MULTILINE), name
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_fits_share_the_settings_of_the_book(path, notebook):
+    """Fits with another sampler than the book's are there for comparison."""
+    source = "\n".join(cell.source for cell in code_cells(notebook))
+    assert source.count("set_up(draws, random_seed)") == 1
+    for call in ast.walk(ast.parse(source)):
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == "pm.sample":
+            names = {keyword.arg for keyword in call.keywords}
+            assert None in names or "nuts_sampler" in names, ast.unparse(call)
 
 
 @each_notebook

@@ -5,7 +5,7 @@ import seaborn as sns
 __all__ = ["use_book_style"]
 
 
-def use_book_style():
+def use_book_style() -> None:
     """
     Set the look of the book's figures: a light card that reads on light and dark pages.
 
