@@ -1,6 +1,6 @@
 # Two commands do everything, set-up included: `make book` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help env book notebooks lab test bench lock clean
+.PHONY: help env book notebooks lab lint check units test test-all bench lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,7 +10,7 @@ PYTHON ?= python3.13 python3 python3.12 python3.14 python
 NOTEBOOKS := $(sort $(wildcard notebooks/*.ipynb))
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 env: $(READY) ## make the environment in .venv (the others do it by themselves)
 
@@ -44,13 +44,29 @@ run/%: $(READY)
 lab: $(READY) ## open the chapters in JupyterLab
 	$(BIN)/jupyter lab notebooks
 
+# Two files at a time, for compiling keeps one core busy; tests/conftest.py says in which order.
+PYTEST := BOOK_PROGRESSBAR=0 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 # nbval compares the cells tagged for it; a chapter's own run is the gate. Cells may wait for a
-# compiler, so the time-out is long, but there is one. Two files at a time, for compiling keeps
-# one core busy; in their order, so that test_chapters.py, the longest, is not left for the end.
-test: $(READY) ## run every check, the book's build and each chapter included
-	$(BIN)/ruff check --quiet . && $(BIN)/ruff format --check src tests data book
-	BOOK_PROGRESSBAR=0 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
-	  --nbval-lax --nbval-cell-timeout=600 tests notebooks
+# compiler, so the time-out is long, but there is one.
+CHAPTERS := --nbval-lax --nbval-cell-timeout=600 notebooks
+
+lint: $(READY) ## check format, style, types and the import order (seconds)
+	@$(BIN)/ruff format --check src tests data book
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/lint-imports --no-logo
+
+check: lint ## lint and the quick unit tests: for every save (3 minutes)
+	$(PYTEST) -m "not slow and not second_seed" tests
+
+units: $(READY) ## all unit tests and the site, without the chapters
+	$(PYTEST) -m "not second_seed" tests
+
+test: lint ## every check before a change lands: all unit tests, each chapter, the site (half an hour)
+	$(PYTEST) -m "not second_seed" tests $(CHAPTERS)
+
+test-all: lint ## the same, and each chapter with a second seed (an hour)
+	$(PYTEST) tests $(CHAPTERS)
 
 bench: $(READY) ## measure the speed of what matters, as ratios (long)
 	@mkdir -p .benchmarks
@@ -66,4 +82,5 @@ lock: ## write requirements.lock anew from the newest versions that pyproject.to
 	  $$python/bin/pip freeze --exclude-editable > requirements.lock
 
 clean: ## remove what make built, the environment included
-	rm -rf $(VENV) _build .pytest_cache .hypothesis .ruff_cache .benchmarks
+	rm -rf $(VENV) _build build .pytest_cache .hypothesis .ruff_cache .mypy_cache \
+	  .import_linter_cache .benchmarks

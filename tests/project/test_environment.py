@@ -1,7 +1,10 @@
 """The three lists of dependencies, and the Python version, say the same."""
 
+import ast
 import re
+import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -61,6 +64,20 @@ def test_lock_is_within_the_ranges(extra):
         assert allowed.contains(versions[name], prereleases=True), (
             f"{name} {versions[name]} of requirements.lock is not {allowed}: run `make lock`"
         )
+
+
+def test_what_the_package_imports_is_declared():
+    imported = set()
+    for path in (ROOT / "src").glob("**/*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                imported.add(node.module.split(".")[0])
+    libraries = imported - sys.stdlib_module_names - {"helpers"}
+    providers = packages_distributions()
+    needed = {canonicalize_name(name) for library in libraries for name in providers[library]}
+    assert needed - set(ranges([*PROJECT["dependencies"], *EXTRAS["jax"]])) == set()
 
 
 def test_python_version_is_allowed():

@@ -1,0 +1,42 @@
+"""How the tests and chapters are spread over the workers of pytest-xdist."""
+
+import pytest
+
+# What takes longest comes first, so that no worker is left with it at the end.
+LONGEST_FIRST = [
+    "06_profiling",
+    "10_spanish_elections",
+    "11_what_if",
+    "09_overdispersion_and_time",
+    "analyse_your_counts",
+    "test_run",
+    "test_effects",
+    "test_regression",
+]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    rank = {name: position for position, name in enumerate(LONGEST_FIRST)}
+    items.sort(
+        key=lambda item: (
+            rank.get(item.path.stem, len(rank)),
+            item.path.suffix != ".ipynb",
+        )
+    )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """One file to one worker (fixtures, kernels and compiled graphs serve a whole file), but each
+    of the runs by papermill alone."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            path = super()._split_scope(nodeid)
+            return nodeid if path.endswith("test_run.py") else path
+
+    return Scheduling(config, log)
