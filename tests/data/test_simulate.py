@@ -133,7 +133,10 @@ def test_without_slopes_there_is_no_predictor(effects):
         ({"n_categories": 1, "unavailable": (0,)}, "two categories"),
         ({"n_range": (10, 9)}, "n_range"),
         ({"n_range": (0, 9)}, "n_range"),
-        ({"effects": "slope"}, "'slopes', 'intercepts' or 'pooled', not 'slope'"),
+        (
+            {"effects": "slope"},
+            "effects must be one of 'slopes', 'intercepts', 'pooled', not 'slope'",
+        ),
         ({"correlation": 1.0}, r"\(-1, 1\)"),
         ({"intercept_sd": -0.5}, ">= 0"),
         ({"intercept_mean": [0.0, 1.0]}, "."),

@@ -1,23 +1,26 @@
-"""Columns of a table, checked: names, numbers, booleans, dates, menus."""
+"""Columns of a table, checked: names, numbers, booleans, dates."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from helpers.data.messages import listing, require_known
 
-
-def _cells(bad, rows, categories):
-    """Say where a boolean table is true: which rows, which columns."""
-    at_row, at_column = np.nonzero(bad)
-    rows_hit = rows[np.unique(at_row)]
-    columns_hit = [categories[k] for k in np.unique(at_column)]
-    return f"row(s) {listing(rows_hit)}, column(s) {listing(columns_hit)}"
+# What a caller may give for a column.
+type Column = Sequence[Any] | np.ndarray | pd.Series | pd.Index | pd.Categorical[Any]
 
 
-def _require_columns(frame, names, role):
-    """Refuse names that are not columns of the frame, with the nearest that are."""
+def cells(bad: np.ndarray, rows: pd.Index, columns: Sequence[str]) -> str:
+    """Say in which rows and columns a boolean table is true."""
+    i, k = np.nonzero(bad)
+    names = [columns[j] for j in np.unique(k)]
+    return f"row(s) {listing(rows[np.unique(i)])}, column(s) {listing(names)}"
+
+
+def require_columns(frame: pd.DataFrame, names: Iterable, role: str) -> None:
+    """Refuse names that are not columns of the frame, and columns that occur twice."""
     for name in names:
         if not isinstance(name, Hashable):
             raise ValueError(
@@ -32,7 +35,8 @@ def _require_columns(frame, names, role):
             )
 
 
-def _require_frame(frame):
+def require_frame(frame: object) -> None:
+    """Refuse what is not a DataFrame with rows and columns."""
     if not isinstance(frame, pd.DataFrame):
         raise ValueError(
             f"The data must be a pandas DataFrame, not {type(frame).__name__}: "
@@ -42,9 +46,12 @@ def _require_frame(frame):
         raise ValueError("The table has no rows or no columns: there is nothing to count.")
 
 
-def _require_distinct_roles(roles):
-    """Refuse a column that plays two roles."""
-    seen = {}
+def require_roles(frame: pd.DataFrame, roles: Iterable[tuple[str, Any]]) -> None:
+    """Refuse names that are not columns, and a column that plays two roles."""
+    roles = list(roles)
+    for role, name in roles:
+        require_columns(frame, [name], role)
+    seen: dict[Any, str] = {}
     for role, name in roles:
         if name in seen:
             raise ValueError(
@@ -54,14 +61,15 @@ def _require_distinct_roles(roles):
         seen[name] = role
 
 
-def _as_list(names, role):
+def as_list(names: object, role: str) -> list:
+    """Return a list of names; a single string is refused."""
     if isinstance(names, str) or not isinstance(names, Sequence | np.ndarray | pd.Index):
         raise ValueError(f"{role} must be a list of column names, not {names!r}.")
     return list(names)
 
 
-def _numbers(frame, rows, role):
-    """Floats of a frame of columns; text that is no number is refused by row and column."""
+def numbers(frame: pd.DataFrame, rows: pd.Index, role: str) -> np.ndarray:
+    """Return the columns of a frame as floats; text that is no number is refused by row."""
     out = np.empty(frame.shape)
     for k, name in enumerate(frame.columns):
         column = frame[name]
@@ -70,20 +78,20 @@ def _numbers(frame, rows, role):
                 f"The {role} column {name!r} holds {column.dtype}, not numbers: convert it to a "
                 "number in the unit you mean."
             )
-        numbers = pd.to_numeric(column, errors="coerce")
-        no_number = (numbers.isna() & column.notna()).to_numpy()
-        if no_number.any() or not pd.api.types.is_numeric_dtype(numbers):
+        parsed = pd.to_numeric(column, errors="coerce")
+        no_number = (parsed.isna() & column.notna()).to_numpy()
+        if no_number.any() or not pd.api.types.is_numeric_dtype(parsed):
             raise ValueError(
                 f"The {role} column {name!r} holds what is no number in row(s) "
                 f"{listing(rows[no_number])} (such as {column[no_number].iloc[0]!r}): "
                 "correct the entries, or encode the column as numbers."
             )
-        out[:, k] = numbers.to_numpy(dtype=float, na_value=np.nan)
+        out[:, k] = parsed.to_numpy(dtype=float, na_value=np.nan)
     return out
 
 
-def _booleans(values, rows, what):
-    """Booleans of a column or table of True/False or 1/0; anything else is refused by row."""
+def booleans(values: Any, rows: pd.Index, what: str) -> np.ndarray:
+    """Return True/False or 1/0 as booleans, shape (R, ...); anything else is refused by row."""
     values = pd.DataFrame(values)
     known = values.isin([True, False, 1, 0]).to_numpy() & values.notna().to_numpy()
     if not known.all():
@@ -94,61 +102,24 @@ def _booleans(values, rows, what):
     return values.astype(float).to_numpy().astype(bool)
 
 
-def _row_labels(index):
-    """Labels of the rows: the frame's own where they are unique, positions otherwise."""
+def row_labels(index: pd.Index) -> pd.Index:
+    """Return the labels of the rows: the index where it is unique, else positions."""
     if isinstance(index, pd.MultiIndex) or not index.is_unique or index.hasnans:
         return pd.RangeIndex(len(index), name="row")
     return index.rename("row")
 
 
-def _as_date(values, rows, name):
-    """Dates or numbers as they are; text is parsed if all of it is ISO 8601, else kept."""
-    values = pd.Series(values)
-    missing = values.isna().to_numpy()
+def as_dates(values: Column, rows: pd.Index, name: str) -> pd.Index:
+    """Return dates, numbers or labels; text is parsed if all of it is ISO 8601."""
+    column = pd.Series(values)
+    missing = column.isna().to_numpy()
     if missing.any():
         raise ValueError(
             f"The date column {name!r} is missing in row(s) {listing(rows[missing])}: "
             "fill the gaps, or leave these rows out."
         )
-    if pd.api.types.is_string_dtype(values.dtype) or values.dtype == object:
-        parsed = pd.to_datetime(values, format="ISO8601", errors="coerce")
+    if pd.api.types.is_string_dtype(column.dtype) or column.dtype == object:
+        parsed = pd.to_datetime(column, format="ISO8601", errors="coerce")
         if parsed.notna().all():
-            values = parsed
-    return pd.Index(values, name=name)
-
-
-def _given_menus(available, menus, categories, rows, frame):
-    """Availability from a mapping, a frame or an array, over the rule of missing counts."""
-    menus = menus.copy()
-    if isinstance(available, Mapping):
-        names = list(available)
-    elif isinstance(available, pd.DataFrame):
-        names = list(available.columns)
-        if len(set(names)) < len(names):
-            raise ValueError("The availability frame names a category more than once.")
-        if available.index.is_unique and set(available.index) == set(frame.index):
-            available = available.loc[frame.index]
-        elif not available.index.equals(frame.index):
-            raise ValueError(
-                f"The availability frame must have the same row labels as the data ({len(frame)} "
-                f"rows); it has {len(available)} rows, with labels such as "
-                f"{listing(available.index, 3)}."
-            )
-    else:
-        available = np.asarray(available)
-        if available.shape != menus.shape:
-            raise ValueError(
-                f"`available` must be a mapping, a frame, or an array of shape {menus.shape}, not "
-                f"of shape {available.shape}."
-            )
-        return _booleans(available, rows, "Availability")
-    for name in names:
-        require_known("category", [name], categories, " (given in `available`)")
-        if isinstance(available, Mapping):
-            _require_columns(frame, [available[name]], f"availability of {name!r}")
-            column = frame[available[name]]
-            what = f"The column {available[name]!r} (availability of {name!r})"
-        else:
-            column, what = available[name], f"Availability of {name!r}"
-        menus[:, categories.index(name)] = _booleans(column.to_numpy(), rows, what)[:, 0]
-    return menus
+            column = parsed
+    return pd.Index(column, name=name)

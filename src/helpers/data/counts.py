@@ -1,38 +1,31 @@
 """Tables of counts over categories, with what was on the menu in each row."""
 
-import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import connected_components
+from numpy.typing import ArrayLike
 
-from helpers.data._columns import (
-    _as_date,
-    _as_list,
-    _booleans,
-    _cells,
-    _given_menus,
-    _numbers,
-    _require_columns,
-    _require_distinct_roles,
-    _require_frame,
-    _row_labels,
+from helpers.data._columns import Column, as_dates, booleans, row_labels
+from helpers.data._tables import Menus, long_parts, wide_parts
+from helpers.data._validate import (
+    check_length,
+    check_menus,
+    check_shapes,
+    checked_categories,
+    checked_clusters,
+    checked_counts,
+    checked_predictors,
+    warn_of_no_information,
 )
-from helpers.data.messages import listing
 
 __all__ = ["CategoryCounts"]
 
 
-# From here on, double precision no longer tells a whole number from the next.
-_TOO_LARGE = 2**53
-
-
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class CategoryCounts:
     """
     Counts over categories, with what was on the menu in each row.
@@ -99,192 +92,60 @@ class CategoryCounts:
 
     counts: np.ndarray
     available: np.ndarray
-    categories: tuple
-    cluster: pd.Categorical | None = None
-    date: pd.Index | None = None
-    predictors: pd.DataFrame = None
-    rows: pd.Index = None
-    cluster_name: str | None = field(default=None)
-    date_name: str | None = field(default=None)
+    categories: tuple[str, ...]
+    cluster: pd.Categorical | None
+    date: pd.Index | None
+    predictors: pd.DataFrame
+    rows: pd.Index
+    cluster_name: str | None
+    date_name: str | None
 
-    def __post_init__(self):
-        def put(name, value):
-            object.__setattr__(self, name, value)
-
-        counts = np.asarray(self.counts)
-        available = np.asarray(self.available)
-        categories = tuple(str(c) for c in self.categories)
-        put("categories", categories)
-        if len(categories) < 2:
-            raise ValueError(
-                f"At least two categories are needed, and {len(categories)} was given: "
-                "with one category there is no choice."
-            )
-        repeated = sorted({c for c in categories if categories.count(c) > 1})
-        if repeated:
-            raise ValueError(f"Each category must be given once: {listing(repeated)} is repeated.")
-        labels = [self.cluster_name, self.date_name]
-        labels += [] if self.predictors is None else map(str, pd.DataFrame(self.predictors))
-        clash = [c for c in categories if c in labels]
-        if clash:
-            raise ValueError(
-                f"{listing(clash)} names both a category and the cluster, date or a predictor: "
-                "rename one of them."
-            )
-        if counts.ndim != 2 or counts.shape[1] != len(categories) or len(counts) == 0:
-            raise ValueError(
-                f"The counts must have one row per observation and {len(categories)} columns, "
-                f"one per category: their shape is {counts.shape}."
-            )
-        if available.shape != counts.shape:
-            raise ValueError(
-                f"Availability must have the counts' shape {counts.shape}, not {available.shape}."
-            )
-        rows = pd.RangeIndex(len(counts), name="row") if self.rows is None else self.rows
-        self._check_length("row labels", rows)
-        put("rows", _row_labels(pd.Index(rows)))
-        put("available", _booleans(available, self.rows, "Availability"))
-        put("counts", self._whole_counts(counts))
-        self._check_menus()
-        self._check_labels(put)
-        for array in (self.counts, self.available):
+    def __init__(
+        self,
+        counts: ArrayLike,
+        available: ArrayLike,
+        categories: Iterable[str],
+        cluster: Column | None = None,
+        date: Column | None = None,
+        predictors: pd.DataFrame | None = None,
+        rows: Column | None = None,
+        cluster_name: str | None = None,
+        date_name: str | None = None,
+    ):
+        counts, available = np.asarray(counts), np.asarray(available)
+        labels = [cluster_name, date_name, *map(str, () if predictors is None else predictors)]
+        categories = checked_categories(categories, labels)
+        check_shapes(counts, available, len(categories))
+        rows = pd.RangeIndex(len(counts), name="row") if rows is None else pd.Index(rows)
+        check_length("row labels", rows, len(counts))
+        rows = row_labels(rows)
+        available = booleans(available, rows, "Availability")
+        counts = checked_counts(counts, available, categories, rows)
+        check_menus(available, categories, rows)
+        if cluster is not None:
+            cluster, cluster_name = checked_clusters(cluster, rows), cluster_name or "cluster"
+        if date is not None:
+            date_name = date_name or "date"
+            check_length("date", date, len(rows))
+            date = as_dates(date, rows, date_name)
+        predictors = checked_predictors(predictors, rows)
+        for array in (counts, available):
             array.flags.writeable = False
-        self._warn_of_no_information()
+        warn_of_no_information(counts, available, categories, cluster, rows)
+        # A frozen dataclass refuses assignment, and its dictionary does not.
+        vars(self).update(
+            counts=counts,
+            available=available,
+            categories=categories,
+            cluster=cluster,
+            date=date,
+            predictors=predictors,
+            rows=rows,
+            cluster_name=cluster_name,
+            date_name=date_name,
+        )
 
-    def _whole_counts(self, counts):
-        rows, categories = self.rows, self.categories
-        values = np.asarray(counts, dtype=float)
-        missing = np.isnan(values) & self.available
-        if missing.any():
-            raise ValueError(
-                f"Missing counts of categories that were on the menu in "
-                f"{_cells(missing, rows, categories)}: write 0 if nobody chose them, or mark them "
-                "as unavailable."
-            )
-        values = np.where(np.isnan(values), 0, values)
-        for bad, what, remedy in (
-            (np.isinf(values), "Infinite", "correct or leave out"),
-            (values < 0, "Negative", "correct or leave out"),
-            (values != np.floor(values), "Fractional", "give whole numbers, not shares, in"),
-            (values >= _TOO_LARGE, "Too large (2**53 or more)", "rescale the units of"),
-        ):
-            if bad.any():
-                raise ValueError(
-                    f"{what} counts in {_cells(bad, rows, categories)}: {remedy} these cells."
-                )
-        impossible = (values > 0) & ~self.available
-        if impossible.any():
-            raise ValueError(
-                f"Positive counts of categories that were not on the menu in "
-                f"{_cells(impossible, rows, categories)}: correct the counts, or the availability."
-            )
-        large = values.sum(axis=1) >= _TOO_LARGE
-        if large.any():
-            raise ValueError(
-                f"The total is too large (2**53 or more) in row(s) {listing(rows[large])}: "
-                "rescale the units of the counts."
-            )
-        return values.astype(np.int64)
-
-    def _check_menus(self):
-        available, categories = self.available, np.array(self.categories)
-        empty = ~available.any(axis=1)
-        if empty.any():
-            raise ValueError(
-                f"Nothing was on the menu in row(s) {listing(self.rows[empty])}: leave these rows "
-                "out, or correct their availability."
-            )
-        never = ~available.any(axis=0)
-        if never.any():
-            raise ValueError(
-                f"Never on the menu: {listing(categories[never])}. Leave these categories out: "
-                "the data cannot tell how they would have been chosen."
-            )
-        menus = csr_array(np.unique(available, axis=0).astype(np.int64))
-        n_parts, part = connected_components(menus.T @ menus, directed=False)
-        if n_parts > 1:
-            groups = "; ".join(", ".join(categories[part == i]) for i in range(n_parts))
-            raise ValueError(
-                f"No chain of shared menus connects these groups of categories: {groups}. Their "
-                "preferences cannot be compared: analyse each group by itself."
-            )
-
-    def _check_labels(self, put):
-        n_rows = len(self.counts)
-        if self.cluster is not None:
-            cluster = self.cluster
-            if not isinstance(cluster, pd.Categorical):
-                cluster = pd.Categorical(cluster)
-            self._check_length("cluster", cluster)
-            missing = cluster.codes < 0
-            if missing.any():
-                raise ValueError(
-                    f"The cluster is missing in row(s) {listing(self.rows[missing])}: fill the "
-                    "gaps, or leave these rows out."
-                )
-            put("cluster", cluster)
-            put("cluster_name", self.cluster_name or "cluster")
-        if self.date is not None:
-            self._check_length("date", self.date)
-            put("date_name", self.date_name or "date")
-            put("date", _as_date(self.date, self.rows, self.date_name))
-        predictors = self.predictors
-        if predictors is None:
-            predictors = pd.DataFrame(index=range(n_rows))
-        self._check_length("predictors", predictors)
-        predictors = predictors.reset_index(drop=True).rename(columns=str)
-        values = _numbers(predictors, self.rows, "predictor")
-        for bad, what in ((np.isnan(values), "missing"), (np.isinf(values), "infinite")):
-            if bad.any():
-                raise ValueError(
-                    f"Predictors are {what} in {_cells(bad, self.rows, predictors.columns)}: "
-                    "correct them, or leave these rows out."
-                )
-        put("predictors", pd.DataFrame(values, self.rows, predictors.columns))
-
-    def _check_length(self, what, values):
-        if len(values) != len(self.counts):
-            raise ValueError(
-                f"The {what} must have one entry per row ({len(self.counts)}), not {len(values)}."
-            )
-
-    def _warn_of_no_information(self):
-        categories = np.array(self.categories)
-        notes = []
-        no_total = self.n == 0
-        if no_total.any():
-            notes.append(
-                f"row(s) {listing(self.rows[no_total])} have a total of 0 and carry no information"
-            )
-        no_choice = self.available.sum(axis=1) == 1
-        if no_choice.any():
-            notes.append(
-                f"row(s) {listing(self.rows[no_choice])} had one category on the menu, so their "
-                "counts carry no information"
-            )
-        never = self.counts.sum(axis=0) == 0
-        if never.any():
-            notes.append(
-                f"{listing(categories[never])} was on the menu but never chosen, so that its "
-                "estimates rest on the prior"
-            )
-        if self.cluster is not None:
-            levels = self.cluster.categories
-            unused = np.setdiff1d(np.arange(len(levels)), self.cluster.codes)
-            if len(unused):
-                notes.append(
-                    f"cluster(s) {listing(levels[unused])} have no rows, so that their estimates "
-                    "rest on the other clusters"
-                )
-        if notes:
-            warnings.warn(
-                "Kept, but take note: " + "; ".join(notes) + ".",
-                # Point at the caller: past this package and the dataclass's own __init__ (from
-                # "<string>"; Python 3.13 does not skip a file whose whole name is the prefix).
-                skip_file_prefixes=(str(Path(__file__).parent), "<string"),
-            )
-
-    def __repr__(self):
+    def __repr__(self) -> str:
         n_rows, n_categories = self.counts.shape
         parts = [
             f"{n_rows:,} rows",
@@ -300,15 +161,20 @@ class CategoryCounts:
             parts.append(f"predictors {', '.join(self.predictors.columns)}")
         return "CategoryCounts: " + ", ".join(parts)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.counts)
-
-    # ------------------------------------------------------------------ construction
 
     @classmethod
     def from_wide(
-        cls, frame, categories, *, cluster=None, date=None, predictors=(), available=None
-    ):
+        cls,
+        frame: pd.DataFrame,
+        categories: Sequence[str],
+        *,
+        cluster: str | None = None,
+        date: str | None = None,
+        predictors: Sequence[str] = (),
+        available: Menus | None = None,
+    ) -> Self:
         """
         Read a table with one row per observation and one column per category.
 
@@ -352,49 +218,29 @@ class CategoryCounts:
         >>> data.available[:, 1]
         array([ True, False])
         """
-        _require_frame(frame)
-        categories = _as_list(categories, "`categories`")
-        predictors = _as_list(predictors, "`predictors`")
-        _require_columns(frame, categories, "a category")
-        _require_columns(frame, predictors, "a predictor")
-        _require_columns(frame, [] if cluster is None else [cluster], "the cluster")
-        _require_columns(frame, [] if date is None else [date], "the date")
-        _require_distinct_roles(
-            [("a category", c) for c in categories]
-            + [("the cluster", cluster)] * (cluster is not None)
-            + [("the date", date)] * (date is not None)
-            + [("a predictor", p) for p in predictors]
+        parts = wide_parts(
+            frame,
+            categories,
+            cluster=cluster,
+            date=date,
+            predictors=predictors,
+            available=available,
         )
-        rows = _row_labels(frame.index)
-        counts = _numbers(frame[categories], rows, "count")
-        menus = ~np.isnan(counts)
-        if available is not None:
-            menus = _given_menus(available, menus, categories, rows, frame)
-        return cls(
-            counts=counts,
-            available=menus,
-            categories=tuple(categories),
-            cluster=None if cluster is None else pd.Categorical(frame[cluster]),
-            date=None if date is None else frame[date].to_numpy(),
-            predictors=frame[predictors],
-            rows=rows,
-            cluster_name=cluster,
-            date_name=date,
-        )
+        return cls(**parts)
 
     @classmethod
     def from_long(
         cls,
-        frame,
+        frame: pd.DataFrame,
         *,
-        row,
-        category,
-        count,
-        cluster=None,
-        date=None,
-        predictors=(),
-        available=None,
-    ):
+        row: str,
+        category: str,
+        count: str,
+        cluster: str | None = None,
+        date: str | None = None,
+        predictors: Sequence[str] = (),
+        available: str | Menus | None = None,
+    ) -> Self:
         """
         Read a table with one line per row and category.
 
@@ -439,114 +285,48 @@ class CategoryCounts:
         >>> data.counts
         array([[3, 4]])
         """
-        _require_frame(frame)
-        predictors = _as_list(predictors, "`predictors`")
-        named = [("the row", row), ("the category", category), ("the count", count)]
-        named += [("the cluster", cluster)] * (cluster is not None)
-        named += [("the date", date)] * (date is not None)
-        named += [("a predictor", p) for p in predictors]
-        for role, name in named:
-            _require_columns(frame, [name], role)
-        _require_distinct_roles(named)
-        positions = pd.RangeIndex(len(frame))
-        for name in (row, category):
-            missing = frame[name].isna().to_numpy()
-            if missing.any():
-                raise ValueError(
-                    f"The column {name!r} is missing in line(s) {listing(positions[missing])}: "
-                    "fill the gaps, or leave these lines out."
-                )
-        twice = frame.duplicated([row, category], keep=False)
-        if twice.any():
-            pairs = frame.loc[twice, [row, category]].drop_duplicates().itertuples(index=False)
-            raise ValueError(
-                f"More than one line for {listing(tuple(map(str, pair)) for pair in pairs)} "
-                f"(columns {row!r}, {category!r}): add them up, or drop the duplicates."
-            )
-        constant = [name for name in (cluster, date, *predictors) if name is not None]
-        if isinstance(available, Mapping):
-            _require_columns(frame, available.values(), "availability")
-            constant += [name for name in available.values() if name not in constant]
-        for name in constant:
-            varies = frame.groupby(row, sort=False, observed=True)[name].nunique(dropna=False) > 1
-            if varies.any():
-                raise ValueError(
-                    f"The column {name!r} must be the same in all lines of a row, and is not in "
-                    f"row(s) {listing(varies.index[varies])}."
-                )
-
-        labels = pd.Index(frame[row].unique(), name=row)
-        if isinstance(frame[category].dtype, pd.CategoricalDtype):
-            columns = frame[category].cat.categories
-        else:
-            columns = pd.Index(frame[category].unique())
-
-        def spread(values):
-            pairs = {"row": frame[row].array, "category": frame[category].array}
-            table = pd.DataFrame(pairs | {"value": values})
-            table = table.pivot(index="row", columns="category", values="value")
-            return table.reindex(index=labels, columns=columns)
-
-        wide = spread(_numbers(frame[[count]], positions, "count")[:, 0])
-        per_row = frame.drop_duplicates(row).set_index(row)
-        menus = wide.notna().to_numpy()
-        if available is not None:
-            names = list(columns)
-            if isinstance(available, str):
-                _require_columns(frame, [available], "availability")
-                flags = _booleans(frame[available], positions, f"The column {available!r}")
-                menus = spread(flags[:, 0].astype(float)).fillna(0).to_numpy(bool)
-                absent = np.zeros_like(menus)
-            else:
-                menus = _given_menus(available, menus, names, labels, per_row)
-                pairs = pd.MultiIndex.from_frame(frame[[row, category]])
-                all_pairs = pd.MultiIndex.from_product([labels, columns])
-                absent = ~all_pairs.isin(pairs).reshape(menus.shape)
-            wide = wide.mask(menus & absent, 0)
-        return cls(
-            counts=wide.to_numpy(float),
-            available=menus,
-            categories=tuple(columns),
-            cluster=None if cluster is None else pd.Categorical(per_row[cluster]),
-            date=None if date is None else per_row[date].to_numpy(),
-            predictors=per_row[predictors],
-            rows=labels,
-            cluster_name=cluster,
-            date_name=date,
+        parts = long_parts(
+            frame,
+            row=row,
+            category=category,
+            count=count,
+            cluster=cluster,
+            date=date,
+            predictors=predictors,
+            available=available,
         )
-
-    # ------------------------------------------------------------------ views
+        return cls(**parts)
 
     @cached_property
-    def n(self):
+    def n(self) -> np.ndarray:
         """Total of each row, shape (R,)."""
         return self.counts.sum(axis=1)
 
     @cached_property
-    def pattern_index(self):
+    def pattern_index(self) -> np.ndarray:
         """Which line of :attr:`patterns` each row's menu is, shape (R,)."""
         return self._menus[1]
 
     @cached_property
-    def patterns(self):
+    def patterns(self) -> pd.DataFrame:
         """Table of the distinct menus and the number of rows that had each, commonest first."""
         menus, index = self._menus
         table = pd.DataFrame(menus, columns=list(self.categories)).rename_axis("pattern")
         return table.assign(rows=np.bincount(index, minlength=len(menus)))
 
     @cached_property
-    def _menus(self):
+    def _menus(self) -> tuple[np.ndarray, np.ndarray]:
         menus, index, rows = np.unique(
             self.available, axis=0, return_inverse=True, return_counts=True
         )
         # Commonest first, then the fullest, then those that keep the first categories.
         order = np.lexsort((-np.arange(len(menus)), -menus.sum(axis=1), -rows))
-        place = np.empty_like(order)
-        place[order] = np.arange(len(order))
-        return menus[order], place[index.ravel()]
+        position = np.empty_like(order)
+        position[order] = np.arange(len(order))
+        return menus[order], position[index.ravel()]
 
     @property
-    def coords(self):
+    def coords(self) -> dict[str, Any]:
         """Coordinates for ``pm.Model(coords=...)``: row, category, cluster and predictor."""
         coords = {"row": self.rows.to_numpy(), "category": list(self.categories)}
         if self.cluster is not None:
@@ -555,7 +335,7 @@ class CategoryCounts:
             coords["predictor"] = list(self.predictors.columns)
         return coords
 
-    def collapse(self):
+    def collapse(self) -> "CategoryCounts":
         """
         Add up rows with equal cluster, menu, predictors and date.
 
@@ -599,7 +379,7 @@ class CategoryCounts:
             date_name=self.date_name,
         )
 
-    def to_frame(self):
+    def to_frame(self) -> pd.DataFrame:
         """
         Return a wide table that :meth:`from_wide` reads back.
 
@@ -618,7 +398,7 @@ class CategoryCounts:
         counts = pd.DataFrame(self.counts, self.rows, list(self.categories)).astype("Int64")
         return frame.join(counts.mask(~self.available))
 
-    def describe(self):
+    def describe(self) -> pd.DataFrame:
         """
         Summarise each category.
 

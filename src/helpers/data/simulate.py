@@ -1,36 +1,40 @@
 """Data with a known truth."""
 
+from typing import Literal
+
 import numpy as np
 import pandas as pd
 import xarray as xr
+from numpy.typing import ArrayLike
 from scipy.special import softmax
 
 from helpers.data.counts import CategoryCounts
+from helpers.data.messages import require_choice
 from helpers.data.shares import shares_on_menu
 
 __all__ = ["draw_counts", "simulate_counts"]
 
 
 def simulate_counts(
-    n_clusters=20,
-    n_dates=4,
-    n_categories=7,
-    unavailable=(0.05, 0, 0.25, 0.25, 0, 0, 0),
-    n_range=(6_000, 119_000),
+    n_clusters: int = 20,
+    n_dates: int = 4,
+    n_categories: int = 7,
+    unavailable: ArrayLike = (0.05, 0, 0.25, 0.25, 0, 0, 0),
+    n_range: tuple[int, int] = (6_000, 119_000),
     *,
-    effects="slopes",
-    intercept_mean=None,
-    slope_mean=None,
-    intercept_sd=0.5,
-    slope_sd=0.2,
-    correlation=-0.4,
-    random_seed=None,
-):
+    effects: Literal["slopes", "intercepts", "pooled"] = "slopes",
+    intercept_mean: ArrayLike | None = None,
+    slope_mean: ArrayLike | None = None,
+    intercept_sd: ArrayLike = 0.5,
+    slope_sd: ArrayLike = 0.2,
+    correlation: ArrayLike = -0.4,
+    random_seed: int | None = None,
+) -> tuple[CategoryCounts, xr.Dataset]:
     r"""
-    Simulate counts of clusters and dates, with some categories not on some menus.
+    Simulate counts by cluster and date, where not every category is on every menu.
 
-    The defaults are of the size of the question this book answers: 20 city districts, 4 dates, 7
-    categories, two of them not on the menu in a quarter of the rows. The last category is the
+    The defaults match the question that this book answers: 20 city districts, 4 dates and 7
+    categories, two of which are off the menu in a quarter of the rows. The last category is the
     reference. Menus are drawn independently of preferences, and a category keeps its logit
     whatever else is on the menu (IIA holds).
 
@@ -39,12 +43,12 @@ def simulate_counts(
     n_clusters, n_dates, n_categories : int
         Numbers of clusters C, dates D and categories K; there are R = C D rows.
     unavailable : sequence of float, length K
-        Probability of each category to be off the menu of a row.
+        Probability that a category is off the menu of a row.
     n_range : tuple of int
-        Smallest and largest total of a row; totals are log-uniform between them.
+        Smallest and largest total of a row; totals are log-uniform in between.
     effects : {"slopes", "intercepts", "pooled"}
         What varies by cluster: intercepts and slopes of one predictor, intercepts only (no
-        predictor), or nothing (every cluster has the population's preferences).
+        predictor), or nothing (all clusters share the population's preferences).
     intercept_mean, slope_mean : array_like, length K - 1, optional
         Population means; if not given, drawn from N(0, 0.8²) and N(0, 0.3²).
     intercept_sd, slope_sd : float or array_like, length K - 1
@@ -57,7 +61,7 @@ def simulate_counts(
     Returns
     -------
     data : CategoryCounts
-        With clusters, dates and, for slopes, one predictor, ``x``, standard normal.
+        With clusters, dates and, for slopes, one standard normal predictor, ``x``.
     truth : xarray.Dataset
         ``intercept_mean``, ``intercept_sd`` (contrast), ``intercept`` (cluster, contrast); for
         slopes also ``slope_mean``, ``slope_sd``, ``correlation`` (contrast) and ``slope``
@@ -66,7 +70,8 @@ def simulate_counts(
     Raises
     ------
     ValueError
-        For lengths that do not fit, probabilities outside [0, 1), an impossible range of totals.
+        For lengths that do not fit, probabilities outside [0, 1) or an impossible range of
+        totals.
 
     Examples
     --------
@@ -76,38 +81,28 @@ def simulate_counts(
     ((80, 7), {'contrast': 6, 'cluster': 20, 'row': 80, 'category': 7})
     """
     unavailable = np.asarray(unavailable, dtype=float)
-    low, high = n_range
+    _check_sizes(n_clusters, n_dates, n_categories, unavailable, n_range)
+    require_choice("effects", effects, ("slopes", "intercepts", "pooled"))
     n_rows, n_contrasts = n_clusters * n_dates, n_categories - 1
-    if min(n_clusters, n_dates) < 1 or n_categories < 2:
-        raise ValueError("At least one cluster, one date and two categories are needed.")
-    if unavailable.shape != (n_categories,):
-        raise ValueError(
-            f"`unavailable` needs one probability per category ({n_categories}), "
-            f"and has {unavailable.size}."
-        )
-    if (unavailable < 0).any() or (unavailable >= 1).any():
-        raise ValueError("`unavailable` must lie in [0, 1).")
-    if effects not in ("slopes", "intercepts", "pooled"):
-        raise ValueError(f"`effects` must be 'slopes', 'intercepts' or 'pooled', not {effects!r}.")
-    if not 0 < low <= high:
-        raise ValueError("`n_range` must be (smallest, largest) with 0 < smallest <= largest.")
 
     rng = np.random.default_rng(random_seed)
-    mean = np.stack(
-        [
-            rng.normal(0, 0.8, n_contrasts) if intercept_mean is None else intercept_mean,
-            rng.normal(0, 0.3, n_contrasts) if slope_mean is None else slope_mean,
-        ]
-    ) * np.ones(n_contrasts)
-    sd = np.stack([intercept_sd * np.ones(n_contrasts), slope_sd * np.ones(n_contrasts)])
-    rho = correlation * np.ones(n_contrasts)
+    if intercept_mean is None:
+        intercept_mean = rng.normal(0, 0.8, n_contrasts)
+    if slope_mean is None:
+        slope_mean = rng.normal(0, 0.3, n_contrasts)
+    mean, sd = (
+        np.stack([np.full(n_contrasts, value, dtype=float) for value in pair])
+        for pair in ((intercept_mean, slope_mean), (intercept_sd, slope_sd))
+    )
+    rho = np.full(n_contrasts, correlation, dtype=float)
     if (sd < 0).any() or (np.abs(rho) >= 1).any():
         raise ValueError("Standard deviations must be >= 0 and correlations lie in (-1, 1).")
-
     if effects != "slopes":
         mean[1] = sd[1] = 0
     if effects == "pooled":
         sd[0] = 0
+
+    # The order of the draws is part of what a seed stands for.
     z = rng.normal(size=(2, n_clusters, n_contrasts))
     intercept = mean[0] + sd[0] * z[0]
     slope = mean[1] + sd[1] * (rho * z[0] + np.sqrt(1 - rho**2) * z[1])
@@ -116,20 +111,17 @@ def simulate_counts(
     logits = np.zeros((n_rows, n_categories))
     logits[:, :-1] = intercept[cluster] + slope[cluster] * x[:, None]
     available = _draw_menus(rng, n_rows, unavailable)
-    n = np.exp(rng.uniform(np.log(low), np.log(high + 1), n_rows)).astype(np.int64)
-    n = np.clip(n, low, high)
-    preference = softmax(logits, axis=1)
+    n = _draw_totals(rng, n_rows, n_range)
     share = shares_on_menu(logits, available)
     counts = draw_counts(rng, n, share)
 
-    categories = tuple(f"category {k}" for k in range(1, n_categories + 1))
     width = len(str(n_clusters))
-    districts = [f"district {c:0{width}d}" for c in range(1, n_clusters + 1)]
+    districts = pd.Index([f"district {c:0{width}d}" for c in range(1, n_clusters + 1)])
     dates = pd.date_range("2014-06-01", periods=n_dates, freq="365D")
     data = CategoryCounts(
         counts=counts,
         available=available,
-        categories=categories,
+        categories=[f"category {k}" for k in range(1, n_categories + 1)],
         cluster=pd.Categorical.from_codes(cluster, districts),
         date=np.tile(dates.to_numpy(), n_clusters),
         predictors=pd.DataFrame({"x": x}) if effects == "slopes" else None,
@@ -140,7 +132,7 @@ def simulate_counts(
         "intercept_sd": ("contrast", sd[0]),
         "intercept": (("cluster", "contrast"), intercept),
         "logits": (("row", "category"), logits),
-        "preference": (("row", "category"), preference),
+        "preference": (("row", "category"), softmax(logits, axis=1)),
         "share": (("row", "category"), share),
     }
     if effects == "slopes":
@@ -150,17 +142,22 @@ def simulate_counts(
             "correlation": ("contrast", rho),
             "slope": (("cluster", "contrast"), slope),
         }
-    coords = data.coords | {"contrast": list(categories[:-1])}
+    coords = data.coords | {"contrast": list(data.categories[:-1])}
     coords.pop("predictor", None)
     return data, xr.Dataset(truth, coords=coords)
 
 
-def draw_counts(rng, n, share, concentration=None):
+def draw_counts(
+    rng: np.random.Generator,
+    n: int | np.ndarray,
+    share: np.ndarray,
+    concentration: float | None = None,
+) -> np.ndarray:
     """
-    Draw counts, of which a category with a share of 0 never gets any.
+    Draw counts that are 0 wherever the share is 0.
 
-    Unlike :meth:`numpy.random.Generator.multinomial`, which gives what rounding leaves over to the
-    last category, be it off the menu or not.
+    Unlike :meth:`numpy.random.Generator.multinomial`, it gives no remainder of rounding to the
+    last category, which may be off the menu.
 
     Parameters
     ----------
@@ -171,7 +168,7 @@ def draw_counts(rng, n, share, concentration=None):
     share : numpy.ndarray, shape (..., K)
         Probabilities, which sum to 1.
     concentration : float, optional
-        Concentration of a Dirichlet-multinomial; a multinomial if not given.
+        Concentration of a Dirichlet-multinomial; without it, counts are multinomial.
 
     Returns
     -------
@@ -186,7 +183,7 @@ def draw_counts(rng, n, share, concentration=None):
     """
     if concentration is not None:
         a = concentration * share
-        # Gamma(a) is Gamma(a + 1) U^(1/a), whose logarithm does not under-flow where a is small.
+        # Gamma(a) is Gamma(a + 1) U^(1/a), whose logarithm does not underflow where a is small.
         with np.errstate(divide="ignore"):
             log_gamma = np.log(rng.gamma(a + 1)) - rng.exponential(size=a.shape) / a
         share = softmax(log_gamma, axis=-1)
@@ -197,8 +194,35 @@ def draw_counts(rng, n, share, concentration=None):
     return counts
 
 
-def _draw_menus(rng, n_rows, unavailable):
-    """Draw menus until none is empty and every category is on some menu."""
+def _check_sizes(
+    n_clusters: int,
+    n_dates: int,
+    n_categories: int,
+    unavailable: np.ndarray,
+    n_range: tuple[int, int],
+) -> None:
+    if min(n_clusters, n_dates) < 1 or n_categories < 2:
+        raise ValueError("At least one cluster, one date and two categories are needed.")
+    if unavailable.shape != (n_categories,):
+        raise ValueError(
+            f"`unavailable` needs one probability per category ({n_categories}), "
+            f"and has {unavailable.size}."
+        )
+    if (unavailable < 0).any() or (unavailable >= 1).any():
+        raise ValueError("`unavailable` must lie in [0, 1).")
+    if not 0 < n_range[0] <= n_range[1]:
+        raise ValueError("`n_range` must be (smallest, largest) with 0 < smallest <= largest.")
+
+
+def _draw_totals(rng: np.random.Generator, n_rows: int, n_range: tuple[int, int]) -> np.ndarray:
+    """Draw totals, log-uniform over their range."""
+    low, high = n_range
+    n = np.exp(rng.uniform(np.log(low), np.log(high + 1), n_rows)).astype(np.int64)
+    return np.clip(n, low, high)
+
+
+def _draw_menus(rng: np.random.Generator, n_rows: int, unavailable: np.ndarray) -> np.ndarray:
+    """Draw menus until none is empty and each category is on at least one."""
     for _ in range(1_000):
         available = rng.random((n_rows, len(unavailable))) >= unavailable
         if available.any(axis=1).all() and available.any(axis=0).all():

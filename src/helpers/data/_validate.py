@@ -1,0 +1,191 @@
+"""What a CategoryCounts refuses, and what it keeps with a warning."""
+
+import os
+import warnings
+from collections.abc import Iterable, Sequence, Sized
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
+
+from helpers.data._columns import cells, numbers
+from helpers.data.messages import listing
+
+# From here on, double precision no longer tells a whole number from the next.
+TOO_LARGE = 2**53
+
+# A warning points at the first caller outside this package.
+PACKAGE = os.path.join(Path(__file__).parents[1], "")
+
+
+def checked_categories(names: Iterable, labels: Iterable) -> tuple[str, ...]:
+    """Return the names of the categories: two or more, distinct, and none of the other labels."""
+    categories = tuple(str(name) for name in names)
+    if len(categories) < 2:
+        raise ValueError(
+            f"At least two categories are needed, and {len(categories)} was given: "
+            "with one category there is no choice."
+        )
+    repeated = sorted({c for c in categories if categories.count(c) > 1})
+    if repeated:
+        raise ValueError(f"Each category must be given once: {listing(repeated)} is repeated.")
+    labels = list(labels)
+    clash = [c for c in categories if c in labels]
+    if clash:
+        raise ValueError(
+            f"{listing(clash)} names both a category and the cluster, date or a predictor: "
+            "rename one of them."
+        )
+    return categories
+
+
+def check_shapes(counts: np.ndarray, available: np.ndarray, n_categories: int) -> None:
+    """Refuse counts and availability that are not tables of one column per category."""
+    if counts.ndim != 2 or counts.shape[1] != n_categories or len(counts) == 0:
+        raise ValueError(
+            f"The counts must have one row per observation and {n_categories} columns, "
+            f"one per category: their shape is {counts.shape}."
+        )
+    if available.shape != counts.shape:
+        raise ValueError(
+            f"Availability must have the counts' shape {counts.shape}, not {available.shape}."
+        )
+
+
+def check_length(what: str, values: Sized, n_rows: int) -> None:
+    """Refuse what does not have one entry per row."""
+    if len(values) != n_rows:
+        raise ValueError(f"The {what} must have one entry per row ({n_rows}), not {len(values)}.")
+
+
+def checked_counts(
+    counts: np.ndarray, available: np.ndarray, categories: Sequence[str], rows: pd.Index
+) -> np.ndarray:
+    """Return whole counts, 0 off the menu."""
+    values = np.asarray(counts, dtype=float)
+    missing = np.isnan(values) & available
+    if missing.any():
+        raise ValueError(
+            f"Missing counts of categories that were on the menu in "
+            f"{cells(missing, rows, categories)}: write 0 if nobody chose them, or mark them "
+            "as unavailable."
+        )
+    values = np.where(np.isnan(values), 0, values)
+    for bad, what, remedy in (
+        (np.isinf(values), "Infinite", "correct or leave out"),
+        (values < 0, "Negative", "correct or leave out"),
+        (values != np.floor(values), "Fractional", "give whole numbers, not shares, in"),
+        (values >= TOO_LARGE, "Too large (2**53 or more)", "rescale the units of"),
+    ):
+        if bad.any():
+            raise ValueError(
+                f"{what} counts in {cells(bad, rows, categories)}: {remedy} these cells."
+            )
+    impossible = (values > 0) & ~available
+    if impossible.any():
+        raise ValueError(
+            f"Positive counts of categories that were not on the menu in "
+            f"{cells(impossible, rows, categories)}: correct the counts, or the availability."
+        )
+    large = values.sum(axis=1) >= TOO_LARGE
+    if large.any():
+        raise ValueError(
+            f"The total is too large (2**53 or more) in row(s) {listing(rows[large])}: "
+            "rescale the units of the counts."
+        )
+    return values.astype(np.int64)
+
+
+def check_menus(available: np.ndarray, categories: Sequence[str], rows: pd.Index) -> None:
+    """Refuse empty menus, categories on no menu, and groups that share none."""
+    names = np.array(categories)
+    empty = ~available.any(axis=1)
+    if empty.any():
+        raise ValueError(
+            f"Nothing was on the menu in row(s) {listing(rows[empty])}: leave these rows "
+            "out, or correct their availability."
+        )
+    never = ~available.any(axis=0)
+    if never.any():
+        raise ValueError(
+            f"Never on the menu: {listing(names[never])}. Leave these categories out: "
+            "the data cannot tell how they would have been chosen."
+        )
+    menus = csr_array(np.unique(available, axis=0).astype(np.int64))
+    n_parts, part = connected_components(menus.T @ menus, directed=False)
+    if n_parts > 1:
+        groups = "; ".join(", ".join(names[part == i]) for i in range(n_parts))
+        raise ValueError(
+            f"No chain of shared menus connects these groups of categories: {groups}. Their "
+            "preferences cannot be compared: analyse each group by itself."
+        )
+
+
+def checked_clusters(values: Any, rows: pd.Index) -> pd.Categorical:
+    """Return a cluster for each row, none of them missing; a categorical keeps its categories."""
+    clusters = pd.Categorical(values)
+    check_length("cluster", clusters, len(rows))
+    missing = clusters.codes < 0
+    if missing.any():
+        raise ValueError(
+            f"The cluster is missing in row(s) {listing(rows[missing])}: fill the "
+            "gaps, or leave these rows out."
+        )
+    return clusters
+
+
+def checked_predictors(predictors: pd.DataFrame | None, rows: pd.Index) -> pd.DataFrame:
+    """Return finite predictors under the rows' labels; a frame without columns for None."""
+    frame = pd.DataFrame(index=rows) if predictors is None else predictors
+    check_length("predictors", frame, len(rows))
+    frame = frame.reset_index(drop=True).rename(columns=str)
+    values = numbers(frame, rows, "predictor")
+    for bad, what in ((np.isnan(values), "missing"), (np.isinf(values), "infinite")):
+        if bad.any():
+            raise ValueError(
+                f"Predictors are {what} in {cells(bad, rows, list(frame.columns))}: "
+                "correct them, or leave these rows out."
+            )
+    return pd.DataFrame(values, rows, frame.columns)
+
+
+def warn_of_no_information(
+    counts: np.ndarray,
+    available: np.ndarray,
+    categories: Sequence[str],
+    cluster: pd.Categorical | None,
+    rows: pd.Index,
+) -> None:
+    """Name rows, categories and clusters about which the counts say nothing."""
+    names = np.array(categories)
+    notes = []
+    no_total = counts.sum(axis=1) == 0
+    if no_total.any():
+        notes.append(f"row(s) {listing(rows[no_total])} have a total of 0 and carry no information")
+    no_choice = available.sum(axis=1) == 1
+    if no_choice.any():
+        notes.append(
+            f"row(s) {listing(rows[no_choice])} had one category on the menu, so their "
+            "counts carry no information"
+        )
+    never = counts.sum(axis=0) == 0
+    if never.any():
+        notes.append(
+            f"{listing(names[never])} was on the menu but never chosen, so that its "
+            "estimates rest on the prior"
+        )
+    if cluster is not None:
+        levels = cluster.categories
+        unused = np.setdiff1d(np.arange(len(levels)), cluster.codes)
+        if len(unused):
+            notes.append(
+                f"cluster(s) {listing(levels[unused])} have no rows, so that their estimates "
+                "rest on the other clusters"
+            )
+    if notes:
+        warnings.warn(
+            "Kept, but take note: " + "; ".join(notes) + ".", skip_file_prefixes=(PACKAGE,)
+        )
