@@ -1,12 +1,13 @@
 """What draws of a regression say about preferences."""
 
 import numpy as np
+import pymc as pm
 import xarray as xr
 
 __all__ = ["latent_preferences", "parameter_names", "preferences_over_time"]
 
 
-def parameter_names(model):
+def parameter_names(model: pm.Model) -> list[str]:
     """
     Name the variables that do not grow with the rows.
 
@@ -22,19 +23,27 @@ def parameter_names(model):
     Returns
     -------
     list of str
+
+    Examples
+    --------
+    >>> from helpers import masked_regression, parameter_names, simulate_counts
+    >>> data, _ = simulate_counts(n_clusters=3, n_dates=2, random_seed=1)
+    >>> model = masked_regression(data, effects="intercepts")
+    >>> parameter_names(model)
+    ['intercept_mean', 'intercept_sd', 'intercept', 'slope']
     """
     named = model.free_RVs + model.deterministics
     return [v.name for v in named if "row" not in (model.named_vars_to_dims.get(v.name) or ())]
 
 
-def latent_preferences(idata, model):
+def latent_preferences(idata: xr.DataTree, model: pm.Model) -> xr.DataArray:
     """
     Probabilities with everything on the menu, by cluster, at the predictors' means.
 
     With a drift they are for the mean of the logits over dates.
 
-    Unlike the model's ``preference``, which has a value for each row, these are what is known of
-    the clusters, and take the less room.
+    Unlike the model's ``preference``, which has a value for each row, these have one for each
+    cluster, and take less room.
 
     Parameters
     ----------
@@ -47,11 +56,28 @@ def latent_preferences(idata, model):
     -------
     xarray.DataArray
         Dims (chain, draw, cluster, category), without ``cluster`` if pooled.
+
+    Examples
+    --------
+    >>> import pymc as pm
+    >>> from helpers import latent_preferences, masked_regression, simulate_counts
+    >>> data, _ = simulate_counts(n_clusters=3, n_dates=2, random_seed=1)
+    >>> model = masked_regression(data, effects="intercepts")
+    >>> with model:
+    ...     prior = pm.sample_prior_predictive(5, random_seed=1)
+    >>> prior["posterior"] = prior["prior"]
+    >>> preferences = latent_preferences(prior, model)
+    >>> dict(preferences.sizes)
+    {'chain': 1, 'draw': 5, 'cluster': 3, 'category': 7}
+    >>> preferences.sum("category").round(6).to_numpy()[0, 0]
+    array([1., 1., 1.])
     """
     return _softmax(_all_categories(_intercepts(idata), model)).rename("preference")
 
 
-def preferences_over_time(idata, model, weight=None):
+def preferences_over_time(
+    idata: xr.DataTree, model: pm.Model, weight: np.ndarray | None = None
+) -> xr.DataArray:
     """
     Probabilities with everything on the menu, by date, over all clusters.
 
@@ -71,6 +97,23 @@ def preferences_over_time(idata, model, weight=None):
     -------
     xarray.DataArray
         Dims (chain, draw, date, category).
+
+    Raises
+    ------
+    ValueError
+        If the model has no drift.
+
+    Examples
+    --------
+    >>> import pymc as pm
+    >>> from helpers import masked_regression, preferences_over_time, simulate_counts
+    >>> data, _ = simulate_counts(n_clusters=3, n_dates=2, random_seed=1)
+    >>> model = masked_regression(data, effects="pooled", drift="walk")
+    >>> with model:
+    ...     prior = pm.sample_prior_predictive(5, random_seed=1)
+    >>> prior["posterior"] = prior["prior"]
+    >>> dict(preferences_over_time(prior, model).sizes)
+    {'chain': 1, 'draw': 5, 'date': 2, 'category': 7}
     """
     if "drift" not in model.named_vars:
         raise ValueError('The model has no drift: make it with drift="walk".')
