@@ -103,7 +103,8 @@ def test_sections_are_there_and_errors_are_listed():
         is_record = name == "CategoryCounts"
         assert ("Attributes\n----------" if is_record else "Parameters\n----------") in text, name
         assert is_record or "Returns\n-------" in text, name
-        source = inspect.getsource(inspect.getmodule(thing))
+        module = inspect.getmodule(thing)  # helpers beside it raise, if it has the module alone
+        source = inspect.getsource(thing if len(module.__all__) > 1 else module)
         assert "raise " not in source or "Raises\n------" in text, name
 
 

@@ -1,5 +1,7 @@
 """The built site: no warnings, no dead links, nothing from another address, one search box."""
 
+import importlib
+import pkgutil
 import re
 import subprocess
 import sys
@@ -12,6 +14,9 @@ import pytest
 from bs4 import BeautifulSoup
 from scripts import load
 
+import helpers
+
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 REMOTE = re.compile(r"(https?:)?//", re.IGNORECASE)
 
@@ -152,6 +157,19 @@ def test_every_picture_has_a_description(site, pages):
         if not picture.get("alt", "").strip()
     ]
     assert not silent, "\n".join(silent)
+
+
+def test_all_public_names_are_described(site):
+    described = anchors(site / "book" / "api.html")
+    assert [name for name in helpers.__all__ if f"helpers.{name}" not in described] == []
+    for room in (found for found in pkgutil.iter_modules(helpers.__path__) if found.ispkg):
+        offered = importlib.import_module(f"helpers.{room.name}").__all__
+        missing = {
+            name
+            for name in set(offered) - set(helpers.__all__)
+            if f"helpers.{room.name}.{name}" not in described
+        }
+        assert missing == set(), room.name
 
 
 def test_introduction_tells_what_its_picture_shows():
