@@ -14,7 +14,6 @@ from helpers.data import listing, require_choice, require_known
         (range(6), 5, "0, 1, 2, 3, 4 and 1 more"),
         (iter("abc"), 2, "a, b and 1 more"),
     ],
-    ids=str,
 )
 def test_a_listing_names_the_first_and_counts_the_rest(items, limit, text):
     assert listing(items, limit) == text

@@ -1,4 +1,4 @@
-"""Wide and long tables, taken apart into what a CategoryCounts is made of."""
+"""Wide and long tables, taken apart into the arguments of CategoryCounts."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
@@ -184,7 +184,7 @@ def _given_menus(
     rows: pd.Index,
     frame: pd.DataFrame,
 ) -> np.ndarray:
-    """Let availability from a mapping, a frame or an array override the rule of missing counts."""
+    """Override menus by availability from a mapping, a frame or an array."""
     if not isinstance(available, Mapping | pd.DataFrame):
         table = np.asarray(available)
         if table.shape != menus.shape:

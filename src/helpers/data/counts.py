@@ -1,4 +1,4 @@
-"""Tables of counts over categories, with what was on the menu in each row."""
+"""Tables of counts over categories, with the menu of each row."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -28,12 +28,13 @@ __all__ = ["CategoryCounts"]
 @dataclass(frozen=True, eq=False, init=False)
 class CategoryCounts:
     """
-    Counts over categories, with what was on the menu in each row.
+    Counts over categories, with the menu of each row.
 
-    Unlike a plain :class:`pandas.DataFrame` of counts, it keeps a zero that was chosen apart from
-    a zero that could not have been anything else, and it cannot hold a table that contradicts
-    itself. Build it with :meth:`from_wide`, :meth:`from_long` or
-    :func:`~helpers.read_counts`.
+    A row's menu, in the literature its choice set, is the set of categories that could be chosen.
+    Unlike a plain :class:`pandas.DataFrame` of counts, this class distinguishes a zero that nobody
+    chose from a zero that nobody could choose, and it refuses a table that contradicts itself.
+    Build it with :meth:`from_wide`, :meth:`from_long` or :func:`~helpers.read_counts`, or from
+    arrays: its arguments are the attributes below.
 
     Attributes
     ----------
@@ -50,21 +51,22 @@ class CategoryCounts:
     predictors : pandas.DataFrame, shape (R, P)
         Predictors in their own units, floats.
     rows : pandas.Index, length R
-        Labels of the rows, those of the frame they came from where these are unique.
+        Labels of the rows: the index of the original frame where it is unique, else positions.
     cluster_name, date_name : str or None
-        Names of the columns these came from.
+        Names of the columns that held the cluster and the date.
 
     Raises
     ------
     ValueError
-        For any defect of the input: the message names rows and columns, says what is wrong and
-        what to do.
+        For any defect of the input. The message names rows and columns and says what is wrong
+        and what to do.
 
     Warns
     -----
     UserWarning
-        For what is allowed but carries no information: rows with a total of 0, rows with one
-        category on the menu, categories on the menu but never chosen, clusters without rows.
+        For what is valid but carries no information: rows with a total of 0, rows with one
+        category on the menu, categories that were on the menu but never chosen, clusters without
+        rows.
 
     Examples
     --------
@@ -132,7 +134,7 @@ class CategoryCounts:
         for array in (counts, available):
             array.flags.writeable = False
         warn_of_no_information(counts, available, categories, cluster, rows)
-        # A frozen dataclass refuses assignment, and its dictionary does not.
+        # Frozen dataclasses refuse assignment to attributes.
         vars(self).update(
             counts=counts,
             available=available,
@@ -178,7 +180,7 @@ class CategoryCounts:
         """
         Read a table with one row per observation and one column per category.
 
-        Unlike :meth:`from_long`, an absent choice is an empty cell here.
+        Unlike in :meth:`from_long`, a category that was not on the menu is an empty cell.
 
         Parameters
         ----------
@@ -193,9 +195,9 @@ class CategoryCounts:
             Names of numeric columns, in their own units.
         available : mapping, pandas.DataFrame or numpy.ndarray, optional
             A mapping category -> boolean column of `frame`, or a boolean frame with one column
-            per category and the index of `frame`, or a boolean array of shape (R, K). Given, it
-            wins, and a zero count may be of either kind; categories that a mapping or frame does
-            not name keep the rule of missing counts.
+            per category and the index of `frame`, or a boolean array of shape (R, K). It overrides
+            the rule of missing counts, so that a zero count may be of either kind. The rule still
+            holds for categories that a mapping or frame does not name.
 
         Returns
         -------
@@ -204,7 +206,7 @@ class CategoryCounts:
         Raises
         ------
         ValueError
-            For any defect of the table, by row and column.
+            For any defect of the table, which the message locates by row and column.
 
         Examples
         --------
@@ -244,7 +246,7 @@ class CategoryCounts:
         """
         Read a table with one line per row and category.
 
-        Unlike :meth:`from_wide`, an absent (row, category) pair means *not on the menu* here.
+        Unlike in :meth:`from_wide`, a category that was not on the menu has no line.
 
         Parameters
         ----------
@@ -259,17 +261,19 @@ class CategoryCounts:
         available : str, mapping or pandas.DataFrame, optional
             Name of a boolean column of `frame`; or a mapping category -> boolean column that is
             constant within each row; or a boolean frame, one row per row label and one column
-            per category. Given, it wins: an absent pair that was on the menu is a count of 0.
+            per category. It overrides the rule of absent pairs: an absent (row, category) pair
+            that was on the menu is a count of 0.
 
         Returns
         -------
         CategoryCounts
-            Rows and categories in order of first appearance (a categorical column's own order).
+            Rows and categories in order of first appearance; categories of a categorical column
+            keep its order.
 
         Raises
         ------
         ValueError
-            For any defect of the table, by row and column.
+            For any defect of the table, which the message locates by row and column.
 
         Examples
         --------
@@ -304,12 +308,12 @@ class CategoryCounts:
 
     @cached_property
     def pattern_index(self) -> np.ndarray:
-        """Which line of :attr:`patterns` each row's menu is, shape (R,)."""
+        """Position of each row's menu in :attr:`patterns`, shape (R,)."""
         return self._menus[1]
 
     @cached_property
     def patterns(self) -> pd.DataFrame:
-        """Table of the distinct menus and the number of rows that had each, commonest first."""
+        """Table of the distinct menus and the number of rows with each, most frequent first."""
         menus, index = self._menus
         table = pd.DataFrame(menus, columns=list(self.categories)).rename_axis("pattern")
         return table.assign(rows=np.bincount(index, minlength=len(menus)))
@@ -319,7 +323,7 @@ class CategoryCounts:
         menus, index, rows = np.unique(
             self.available, axis=0, return_inverse=True, return_counts=True
         )
-        # Commonest first, then the fullest, then those that keep the first categories.
+        # Most frequent first; ties by size, then in favour of the first categories.
         order = np.lexsort((-np.arange(len(menus)), -menus.sum(axis=1), -rows))
         position = np.empty_like(order)
         position[order] = np.arange(len(order))
@@ -339,14 +343,14 @@ class CategoryCounts:
         """
         Add up rows with equal cluster, menu, predictors and date.
 
-        Unlike dropping columns and summing, this keeps all that a multinomial likelihood looks
-        at: the log-likelihood changes by a constant. With over-dispersion it is no longer exact,
-        as scatter between the rows is lost.
+        Unlike dropping columns and summing, this keeps all that a multinomial likelihood uses: the
+        log-likelihood changes by a constant. With overdispersion it is not exact, because the
+        scatter between rows is lost.
 
         Returns
         -------
         CategoryCounts
-            Groups in order of first appearance, rows numbered anew.
+            One row per group, numbered in order of first appearance.
 
         Examples
         --------
@@ -405,9 +409,9 @@ class CategoryCounts:
         Returns
         -------
         pandas.DataFrame
-            One line per category: rows in which it was on the menu and their share of all rows,
-            its total count, its share of all that was chosen where it was on the menu, and the
-            number of rows in which it was on the menu and nobody chose it.
+            One line per category: the number and share of rows in which it was on the menu, its
+            total count, its share of all choices in these rows, and the number of rows in which
+            it was on the menu and nobody chose it.
         """
         on_menu = self.available.sum(axis=0)
         totals_where = (self.n[:, None] * self.available).sum(axis=0)

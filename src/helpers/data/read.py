@@ -1,6 +1,8 @@
 """Files of counts."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -10,18 +12,20 @@ from helpers.data.messages import listing
 __all__ = ["read_counts"]
 
 
-def read_counts(path, categories=None, **options):
+def read_counts(
+    path: str | Path, categories: Sequence[str] | None = None, **options: Any
+) -> CategoryCounts:
     """
     Read counts from a CSV or Parquet file with one row per observation.
 
-    Unlike :func:`pandas.read_csv`, it checks all that :class:`CategoryCounts` checks.
+    Unlike :func:`pandas.read_csv`, it makes every check of :class:`CategoryCounts`.
 
     Parameters
     ----------
     path : str or pathlib.Path
         A file whose name ends in ``.csv``, ``.csv.gz``, ``.parquet`` or ``.pq``.
     categories : list of str, optional
-        Names of the count columns; every column named ``n_*`` if not given.
+        Names of the count columns; by default every column named ``n_*``.
     **options
         `cluster`, `date`, `predictors` and `available`, as in :meth:`CategoryCounts.from_wide`.
 
@@ -32,7 +36,7 @@ def read_counts(path, categories=None, **options):
     Raises
     ------
     ValueError
-        For an unknown kind of file and for any defect of the table.
+        For an unknown type of file and for any defect of the table.
     FileNotFoundError
         If there is no such file.
 

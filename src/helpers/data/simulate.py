@@ -86,23 +86,15 @@ def simulate_counts(
     n_rows, n_contrasts = n_clusters * n_dates, n_categories - 1
 
     rng = np.random.default_rng(random_seed)
-    if intercept_mean is None:
-        intercept_mean = rng.normal(0, 0.8, n_contrasts)
-    if slope_mean is None:
-        slope_mean = rng.normal(0, 0.3, n_contrasts)
-    mean, sd = (
-        np.stack([np.full(n_contrasts, value, dtype=float) for value in pair])
-        for pair in ((intercept_mean, slope_mean), (intercept_sd, slope_sd))
+    mean, sd, rho = _population(
+        rng, n_contrasts, (intercept_mean, slope_mean), (intercept_sd, slope_sd), correlation
     )
-    rho = np.full(n_contrasts, correlation, dtype=float)
-    if (sd < 0).any() or (np.abs(rho) >= 1).any():
-        raise ValueError("Standard deviations must be >= 0 and correlations lie in (-1, 1).")
     if effects != "slopes":
         mean[1] = sd[1] = 0
     if effects == "pooled":
         sd[0] = 0
 
-    # The order of the draws is part of what a seed stands for.
+    # The order of the draws is part of what a seed means.
     z = rng.normal(size=(2, n_clusters, n_contrasts))
     intercept = mean[0] + sd[0] * z[0]
     slope = mean[1] + sd[1] * (rho * z[0] + np.sqrt(1 - rho**2) * z[1])
@@ -212,6 +204,25 @@ def _check_sizes(
         raise ValueError("`unavailable` must lie in [0, 1).")
     if not 0 < n_range[0] <= n_range[1]:
         raise ValueError("`n_range` must be (smallest, largest) with 0 < smallest <= largest.")
+
+
+def _population(
+    rng: np.random.Generator,
+    n_contrasts: int,
+    means: tuple[ArrayLike | None, ArrayLike | None],
+    sds: tuple[ArrayLike, ArrayLike],
+    correlation: ArrayLike,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Means and spreads of intercepts and slopes, shape (2, K - 1), and their correlations."""
+    mean, sd = np.empty((2, 2, n_contrasts))
+    for i, default_spread in enumerate((0.8, 0.3)):
+        given = means[i]
+        mean[i] = rng.normal(0, default_spread, n_contrasts) if given is None else given
+        sd[i] = sds[i]
+    rho = np.full(n_contrasts, correlation, dtype=float)
+    if (sd < 0).any() or (np.abs(rho) >= 1).any():
+        raise ValueError("Standard deviations must be >= 0 and correlations lie in (-1, 1).")
+    return mean, sd, rho
 
 
 def _draw_totals(rng: np.random.Generator, n_rows: int, n_range: tuple[int, int]) -> np.ndarray:
