@@ -1,5 +1,8 @@
 """Shares under other menus, against a softmax worked out row by row."""
 
+import sys
+import warnings
+
 import numpy as np
 import pandas as pd
 import pymc as pm
@@ -197,6 +200,73 @@ class TestDiversion:
         np.testing.assert_allclose(
             part.sel(category=others), expected.sel(category=others), rtol=1e-9
         )
+
+
+@pytest.fixture(scope="module")
+def many():
+    """400 categories on one menu, 40 draws of their logits, and all but the first removed."""
+    names = [f"c{k}" for k in range(400)]
+    with pm.Model(coords={"row": [0], "category": names}) as model:
+        pm.Data("available", np.ones((1, 400), bool), dims=("row", "category"))
+        pm.Normal("logits", dims=("row", "category"))
+    logits = np.random.default_rng(1).normal(size=(1, 40, 1, 400))
+    posterior = xr.Dataset({"logits": (("chain", "draw", "row", "category"), logits)})
+    posterior = posterior.assign_coords(chain=[0], draw=range(40))
+    menus = {f"without {name}": {name: False} for name in names[1:]}
+    return model, xr.DataTree.from_dict({"posterior": posterior}), menus
+
+
+class TestDiversionOfManyCategories:
+    """Draws x scenarios x removed x categories: 0.5 GiB for each draw of 399 scenarios."""
+
+    @pytest.mark.parametrize("total", [False, True])
+    def test_is_left_out_and_says_so(self, many, total):
+        model, idata, menus = many
+        with pytest.warns(
+            UserWarning, match=r"1\.9 GiB and is left out.*diversion=False"
+        ) as caught:
+            answer = what_if(idata, model, menus, draws=4, total=total)
+        assert caught[0].filename == __file__
+        assert ("total=True" in str(caught[0].message)) == (not total)
+        assert "diversion" not in answer
+        assert answer.nbytes < 2**23
+        assert answer["removed"].to_numpy().tolist() == [f"c{k}" for k in range(1, 400)]
+        p = answer["baseline"].to_numpy()[..., 7]
+        share = answer["share"].sel(scenario="without c7", category="c9").to_numpy()
+        expected = answer["baseline"].sel(category="c9").to_numpy() / (1 - p)
+        np.testing.assert_allclose(share, expected, rtol=1e-12)
+
+    def test_is_refused_if_it_is_asked_for(self, many):
+        model, idata, menus = many
+        with pytest.raises(ValueError, match=r"19\.0 GiB: add rows up .total=True., use fewer"):
+            what_if(idata, model, menus, diversion=True)
+
+    def test_is_there_for_a_few_scenarios_at_a_time(self, many):
+        model, idata, menus = many
+        few = {name: menus[name] for name in ("without c7", "without c9")}
+        answer = what_if(idata, model, few)
+        assert answer["diversion"].shape == (1, 40, 2, 2, 1, 400)
+
+    def test_no_work_is_done_for_what_is_left_out(self, many, monkeypatch):
+        """A softmax for each draw and menu, and for the menus as they are."""
+        model, idata, menus = many
+        module = sys.modules["helpers.predict.what_if"]
+        count, original = [], module.shares_on_menu
+        monkeypatch.setattr(module, "shares_on_menu", lambda *a: count.append(1) or original(*a))
+        with warnings.catch_warnings(action="error"):
+            what_if(idata, model, menus, draws=2, diversion=False)
+        assert len(count) == 2 * (399 + 1)
+
+    @pytest.mark.parametrize("total", [False, True])
+    def test_of_few_categories_is_as_if_it_were_asked_for(self, fitted, total):
+        model, idata = fitted
+        menus = {"fewer": {"tram": False, "bus": False}, "one": {"bus": False}}
+        options = {"total": total, "counts": True, "random_seed": 1}
+        answer = what_if(idata, model, menus, **options)
+        asked = what_if(idata, model, menus, diversion=True, **options)
+        without = what_if(idata, model, menus, diversion=False, **options)
+        xr.testing.assert_identical(asked, answer)
+        xr.testing.assert_identical(without, answer.drop_vars("diversion"))
 
 
 @pytest.fixture(scope="module")

@@ -1,13 +1,15 @@
 """Has it converged, is the truth recovered, where does the time go?"""
 
 from helpers.diagnostics.convergence import ConvergenceError, check_convergence
+from helpers.diagnostics.gradient import compile_gradient
 from helpers.diagnostics.intervals import interval, interval_table
+from helpers.diagnostics.operations import profile_operations
 from helpers.diagnostics.predictive import (
     PredictiveCheck,
     pearson_statistic,
     predictive_check,
 )
-from helpers.diagnostics.profiling import expected_seconds, profile_model, profile_operations
+from helpers.diagnostics.profiling import expected_seconds, profile_model
 from helpers.diagnostics.recovery import RecoveryError, check_recovery
 
 __all__ = [
@@ -16,6 +18,7 @@ __all__ = [
     "RecoveryError",
     "check_convergence",
     "check_recovery",
+    "compile_gradient",
     "expected_seconds",
     "interval",
     "interval_table",

@@ -1,5 +1,6 @@
 """Has the sampler converged?"""
 
+from collections.abc import Sequence
 from hashlib import blake2b
 
 import arviz as az
@@ -10,68 +11,26 @@ import xarray as xr
 __all__ = ["ConvergenceError", "check_convergence"]
 
 
+SAMPLE = ("chain", "draw")
+
+
 class ConvergenceError(RuntimeError):
-    """Raised when draws must not be used yet."""
+    """Raised when the draws must not be used yet."""
 
 
-def _worst(values, better):
-    """Name the element of a variable that has the worst value, and the value."""
-    flat = values.stack(element=values.dims) if values.ndim else values.expand_dims("element")
-    finite = flat.dropna("element")
-    if finite.size == 0:
-        return "", np.nan
-    at = finite.argmin("element") if better == "high" else finite.argmax("element")
-    element = finite.isel(element=at)
-    labels = [str(element[d].item()) for d in values.dims if d in element.coords]
-    return (f"[{', '.join(labels)}]" if labels else ""), float(element)
-
-
-def _measures(posterior, constant):
-    """
-    ArviZ's R-hat and effective sample sizes of each element; not a number where it is constant.
-
-    Each element takes milliseconds, and many have the same draws to the last bit: shares and
-    preferences where everything is on the menu, or of rows that differ in nothing. These are
-    measured once.
-    """
-    distinct, places = {}, {}
-    for name, values in posterior.data_vars.items():
-        elements = values.transpose(..., "chain", "draw").to_numpy()
-        elements = elements.reshape(-1, *elements.shape[-2:])
-        places[name] = []
-        for same, draws in zip(constant[name].to_numpy().ravel(), elements, strict=True):
-            key = blake2b(draws.tobytes()).digest()
-            place = -1 if same else distinct.setdefault(key, (len(distinct), draws))[0]
-            places[name].append(place)
-    n_chains, n_draws = posterior.sizes["chain"], posterior.sizes["draw"]
-    draws = np.empty((len(distinct) + 1, n_chains, n_draws))
-    for place, element in distinct.values():
-        draws[place] = element
-    draws[-1] = np.nan
-    draws = xr.Dataset({"draws": (("element", "chain", "draw"), draws)})
-    with np.errstate(invalid="ignore", divide="ignore"):  # chains that each stand still
-        measured = {
-            "rhat": az.rhat(draws),
-            "ess_bulk": az.ess(draws, method="bulk"),
-            "ess_tail": az.ess(draws, method="tail"),
-        }
-    return {
-        measure: {
-            name: constant[name].copy(
-                data=found["draws"].to_numpy()[places[name]].reshape(constant[name].shape)
-            )
-            for name in places
-        }
-        for measure, found in measured.items()
-    }
-
-
-def check_convergence(idata, *, rhat=1.01, ess=400, divergences=0, var_names=None):
+def check_convergence(
+    idata: xr.DataTree,
+    *,
+    rhat: float = 1.01,
+    ess: float = 400,
+    divergences: float = 0,
+    var_names: str | Sequence[str] | None = None,
+) -> pd.DataFrame:
     """
     Check that the draws may be used, and raise if not.
 
     Unlike :func:`arviz.summary`, which shows the diagnostics and leaves the verdict to the
-    reader, it fails: a notebook that calls it cannot go on with draws that did not converge.
+    reader, it raises: a notebook that calls it cannot go on with draws that did not converge.
 
     Parameters
     ----------
@@ -83,14 +42,14 @@ def check_convergence(idata, *, rhat=1.01, ess=400, divergences=0, var_names=Non
         Smallest effective sample size allowed, of the bulk and of the tails.
     divergences : int
         Largest number of divergent transitions allowed.
-    var_names : list of str, optional
-        Variables to look at; all if not given.
+    var_names : str or list of str, optional
+        Variables to check; all if not given.
 
     Returns
     -------
     pandas.DataFrame
         One line per variable: number of elements, worst R-hat, worst bulk and tail effective
-        sample sizes and the element that has the worst R-hat. Elements that are the same in all
+        sample sizes, and the element with the worst R-hat. Elements that are the same in all
         draws by construction (a diagonal of ones) are left out and counted in ``constant``.
 
     Raises
@@ -98,7 +57,7 @@ def check_convergence(idata, *, rhat=1.01, ess=400, divergences=0, var_names=Non
     ConvergenceError
         If any limit is broken, naming variables and elements, with what to try.
     ValueError
-        If there is one chain only, or no draws.
+        If there is only one chain, or no draws.
 
     References
     ----------
@@ -116,7 +75,33 @@ def check_convergence(idata, *, rhat=1.01, ess=400, divergences=0, var_names=Non
     >>> bool(table.loc["x", "rhat"] < 1.01)
     True
     """
-    posterior = idata["posterior"].to_dataset()
+    posterior = _numeric_draws(idata["posterior"].to_dataset(), var_names)
+    constant = (posterior == posterior.isel(chain=0, draw=0)).all(SAMPLE)
+    not_finite = ~np.isfinite(posterior).all(SAMPLE)
+    measures = _measures(posterior, constant)
+    lines, problems = [], _divergence_problems(idata, divergences)
+    for name in posterior.data_vars:
+        line = {"variable": name, "elements": int(constant[name].size)}
+        line |= {"constant": int(constant[name].sum())}
+        measured = {measure: values[name] for measure, values in measures.items()}
+        for measure, values in measured.items():
+            element, line[measure] = _worst(values, highest=measure == "rhat")
+            if measure == "rhat":
+                line["worst"] = element
+        lines.append(line)
+        problems += _problems(name, measured, constant[name], not_finite[name], rhat, ess)
+    if problems:
+        raise ConvergenceError(
+            f"The draws must not be used yet: {'; '.join(problems[:12])}"
+            + (f"; and {len(problems) - 12} more" if len(problems) > 12 else "")
+            + ". Try more tuning and draws, another parametrisation, or a higher target_accept."
+        )
+    columns = ["variable", "elements", "constant", "rhat", "ess_bulk", "ess_tail", "worst"]
+    return pd.DataFrame(lines, columns=columns).set_index("variable")
+
+
+def _numeric_draws(posterior, var_names):
+    """Draws of the variables to check, as floats."""
     if var_names is not None:
         posterior = posterior[[var_names] if isinstance(var_names, str) else list(var_names)]
     if posterior.sizes.get("chain", 0) < 2:
@@ -126,43 +111,86 @@ def check_convergence(idata, *, rhat=1.01, ess=400, divergences=0, var_names=Non
     numeric = [name for name, v in posterior.data_vars.items() if v.dtype.kind in "fiub"]
     if not numeric or posterior.sizes.get("draw", 0) == 0:
         raise ValueError("There are no draws of any variable to check.")
-    posterior = posterior[numeric].astype(float)
-    constant = (posterior == posterior.isel(chain=0, draw=0)).all(("chain", "draw"))
-    measures = _measures(posterior, constant)
-    lines, problems = [], []
-    for name in posterior.data_vars:
-        line = {"variable": name, "elements": int(constant[name].size)}
-        line["constant"] = int(constant[name].sum())
-        not_finite = ~np.isfinite(posterior[name]).all(("chain", "draw"))
-        if bool(not_finite.any()):
-            element, _ = _worst(not_finite.astype(float), "low")
-            problems.append(f"{name}{element} has draws that are not finite")
-        for measure, values in measures.items():
-            values = values[name]
-            element, worst = _worst(values, "low" if measure == "rhat" else "high")
-            line[measure] = worst
-            unknown = values.isnull() & ~constant[name] & ~not_finite
-            if bool(unknown.any()):
-                element_unknown, _ = _worst(unknown.astype(float), "low")
-                problems.append(f"{name}{element_unknown} has too few draws to tell its {measure}")
-            if measure == "rhat":
-                line["worst"] = element
-                if worst > rhat:
-                    problems.append(f"{name}{element} has R-hat {worst:.3f} (limit {rhat:g})")
-            elif worst < ess:
-                problems.append(f"{name}{element} has {measure} {worst:.0f} (limit {ess:g})")
-        lines.append(line)
-    n_divergent = 0
-    if "sample_stats" in idata.children and "diverging" in idata["sample_stats"].data_vars:
-        n_divergent = int(idata["sample_stats"]["diverging"].sum())
-    if n_divergent > divergences:
-        problems.insert(0, f"{n_divergent} divergent transitions (limit {divergences})")
-    columns = ["variable", "elements", "constant", "rhat", "ess_bulk", "ess_tail", "worst"]
-    table = pd.DataFrame(lines, columns=columns).set_index("variable")
-    if problems:
-        raise ConvergenceError(
-            f"The draws must not be used yet: {'; '.join(problems[:12])}"
-            + (f"; and {len(problems) - 12} more" if len(problems) > 12 else "")
-            + ". Try more tuning and draws, another parametrisation, or a higher target_accept."
-        )
-    return table
+    return posterior[numeric].astype(float)
+
+
+def _measures(posterior, constant):
+    """
+    ArviZ's R-hat and effective sample sizes of each element; NaN where it is constant.
+
+    Each element takes milliseconds, and many have the same draws to the last bit: shares and
+    preferences where everything is on the menu, or of rows that differ in nothing. These are
+    measured once.
+    """
+    distinct: dict[bytes, tuple[int, np.ndarray]] = {}
+    positions: dict[str, list[int]] = {}
+    for name, values in posterior.data_vars.items():
+        elements = values.transpose(..., *SAMPLE).to_numpy()
+        elements = elements.reshape(-1, *elements.shape[-2:])
+        positions[name] = []
+        for same, draws in zip(constant[name].to_numpy().ravel(), elements, strict=True):
+            key = blake2b(draws.tobytes()).digest()
+            # -1: the last line below, which is NaN.
+            position = -1 if same else distinct.setdefault(key, (len(distinct), draws))[0]
+            positions[name].append(position)
+    draws = np.full((len(distinct) + 1, *(posterior.sizes[d] for d in SAMPLE)), np.nan)
+    for position, element in distinct.values():
+        draws[position] = element
+    dataset = xr.Dataset({"draws": (("element", *SAMPLE), draws)})
+    with np.errstate(invalid="ignore", divide="ignore"):  # chains that each stand still
+        measured = {
+            "rhat": az.rhat(dataset),
+            "ess_bulk": az.ess(dataset, method="bulk"),
+            "ess_tail": az.ess(dataset, method="tail"),
+        }
+    return {
+        measure: {
+            name: constant[name].copy(
+                data=found["draws"].to_numpy()[positions[name]].reshape(constant[name].shape)
+            )
+            for name in positions
+        }
+        for measure, found in measured.items()
+    }
+
+
+def _divergence_problems(idata, limit):
+    if "sample_stats" not in idata.children or "diverging" not in idata["sample_stats"].data_vars:
+        return []
+    n_divergent = int(idata["sample_stats"]["diverging"].sum())
+    if n_divergent <= limit:
+        return []
+    return [f"{n_divergent} divergent transitions (limit {limit})"]
+
+
+def _problems(name, measured, constant, not_finite, rhat, ess):
+    """What is wrong with a variable, in words."""
+    problems = []
+    if bool(not_finite.any()):
+        problems.append(f"{name}{_first(not_finite)} has draws that are not finite")
+    for measure, values in measured.items():
+        unknown = values.isnull() & ~constant & ~not_finite
+        if bool(unknown.any()):
+            problems.append(f"{name}{_first(unknown)} has too few draws to tell its {measure}")
+        element, worst = _worst(values, highest=measure == "rhat")
+        if measure == "rhat" and worst > rhat:
+            problems.append(f"{name}{element} has R-hat {worst:.3f} (limit {rhat:g})")
+        elif measure != "rhat" and worst < ess:
+            problems.append(f"{name}{element} has {measure} {worst:.0f} (limit {ess:g})")
+    return problems
+
+
+def _first(condition):
+    """Name the first element for which a condition holds."""
+    return _worst(condition.astype(float), highest=True)[0]
+
+
+def _worst(values, highest):
+    """Name the element with the highest or lowest value, and the value."""
+    flat = values.stack(element=values.dims) if values.ndim else values.expand_dims("element")
+    finite = flat.dropna("element")
+    if finite.size == 0:
+        return "", np.nan
+    element = finite.isel(element=(finite.argmax if highest else finite.argmin)("element"))
+    labels = [str(element[d].item()) for d in values.dims if d in element.coords]
+    return (f"[{', '.join(labels)}]" if labels else ""), float(element)

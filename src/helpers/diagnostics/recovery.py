@@ -1,8 +1,14 @@
 """Was the truth recovered?"""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
+import xarray as xr
+from numpy.typing import ArrayLike
 from scipy import stats
+
+from helpers.diagnostics.intervals import INTERVAL, interval
 
 __all__ = ["RecoveryError", "check_recovery"]
 
@@ -11,13 +17,20 @@ class RecoveryError(AssertionError):
     """Raised when a fit to simulated data misses the truth."""
 
 
-def check_recovery(idata, truth, *, prob=0.89, max_z=5.0, min_p=1e-4):
+def check_recovery(
+    idata: xr.DataTree,
+    truth: xr.Dataset | Mapping[str, ArrayLike],
+    *,
+    prob: float = INTERVAL,
+    max_z: float = 5.0,
+    min_p: float = 1e-4,
+) -> pd.DataFrame:
     """
-    Check that the posterior of simulated data holds the truth, and raise if not.
+    Check that the posterior of simulated data contains the truth, and raise if not.
 
-    Two things must hold for each variable: no true value lies further than `max_z` posterior
+    Two things must be true of each variable: no true value lies further than `max_z` posterior
     standard deviations from the posterior mean, and the number of true values inside the
-    `prob` intervals is not improbably small for intervals that hold their truth with that
+    `prob` intervals is not improbably small for intervals that contain their truth with that
     probability.
 
     Parameters
@@ -31,12 +44,13 @@ def check_recovery(idata, truth, *, prob=0.89, max_z=5.0, min_p=1e-4):
     max_z : float
         Largest distance allowed, in posterior standard deviations.
     min_p : float
-        Smallest binomial probability allowed for so few intervals, or fewer, to hold their truth.
+        Smallest binomial probability allowed for so few intervals, or fewer, to contain their
+        truth.
 
     Returns
     -------
     pandas.DataFrame
-        One line per variable: elements, share of intervals that hold the truth (``coverage``),
+        One line per variable: elements, share of intervals that contain the truth (``coverage``),
         mean error and root mean squared error of the posterior mean, largest distance in
         posterior standard deviations.
 
@@ -60,9 +74,9 @@ def check_recovery(idata, truth, *, prob=0.89, max_z=5.0, min_p=1e-4):
     posterior = idata["posterior"]
     lines, problems = [], []
     for name, true in truth.items():
-        draws = posterior[name]
-        dims = [d for d in draws.dims if d not in ("chain", "draw")]
-        if hasattr(true, "dims"):
+        draws = posterior[str(name)]
+        dims = [str(d) for d in draws.dims if d not in ("chain", "draw")]
+        if isinstance(true, xr.DataArray):
             true = true.sel({d: draws[d] for d in dims}).transpose(*dims)
         x = draws.transpose("chain", "draw", *dims).to_numpy()
         x = x.reshape(-1, *x.shape[2:])
@@ -73,7 +87,7 @@ def check_recovery(idata, truth, *, prob=0.89, max_z=5.0, min_p=1e-4):
                 "give one true value per element."
             )
         true = np.broadcast_to(true, x.shape[1:])
-        low, high = np.quantile(x, [(1 - prob) / 2, (1 + prob) / 2], axis=0)
+        low, high = interval(x, prob)
         inside = (low <= true) & (true <= high)
         error = x.mean(axis=0) - true
         sd = x.std(axis=0)

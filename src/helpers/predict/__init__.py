@@ -2,7 +2,7 @@
 
 from helpers.predict.draws import value_by_draw
 from helpers.predict.menus import menu_probabilities
-from helpers.predict.rows import wanted_rows
+from helpers.predict.rows import RowsToPredict, rows_to_predict
 from helpers.predict.what_if import what_if
 
-__all__ = ["menu_probabilities", "value_by_draw", "wanted_rows", "what_if"]
+__all__ = ["RowsToPredict", "menu_probabilities", "rows_to_predict", "value_by_draw", "what_if"]

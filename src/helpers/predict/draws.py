@@ -1,20 +1,34 @@
-"""What an expression of a model is worth, draw by draw."""
+"""The value of an expression of a model, draw by draw."""
 
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pymc as pm
 import pytensor.tensor as pt
+import xarray as xr
 from pymc.pytensorf import compile as compile_pymc
 from pytensor.compile.mode import Mode
+from pytensor.tensor import TensorVariable
 
 __all__ = ["value_by_draw"]
 
 
 def value_by_draw(
-    posterior, model, expression, draws=None, *, data=None, resample=(), random_seed=None
-):
+    posterior: xr.Dataset | xr.DataTree,
+    model: pm.Model,
+    expression: TensorVariable | Sequence[TensorVariable],
+    draws: Iterable[int] | None = None,
+    *,
+    data: Mapping[str, np.ndarray] | None = None,
+    resample: Sequence[str] = (),
+    random_seed: int | None = None,
+) -> Iterator[Any]:
     """
     Evaluate an expression of a model's variables for draws from its posterior.
 
     Unlike :func:`pymc.compute_deterministics`, it takes any expression, and does not compile to
-    machine code, which for a small model takes longer than all the draws do.
+    machine code, which for a small model takes longer than evaluating all draws.
 
     Parameters
     ----------
@@ -25,14 +39,14 @@ def value_by_draw(
     expression : TensorVariable or list of TensorVariable
         What to evaluate.
     draws : iterable of int, optional
-        Which draws, counted through the chains one after another; all if not given.
+        Positions of the draws, counted through the chains one after another; all if not given.
     data : mapping of str to numpy.ndarray, optional
-        Values that take the place of the model's data of these names; other shapes are allowed.
-    resample : iterable of str
-        Free variables to draw anew, from their prior given the others, such as effects of
+        Values that replace the model's data of these names; other shapes are allowed.
+    resample : sequence of str
+        Free variables that are drawn from their prior given the others, such as effects of
         clusters that are not in the data.
     random_seed : int, optional
-        Seed of what is drawn anew.
+        Seed of what is drawn from the prior.
 
     Yields
     ------
@@ -62,7 +76,6 @@ def value_by_draw(
         raise ValueError(
             f"The posterior lacks {', '.join(missing)}: store all free variables when sampling."
         )
-    plain = Mode(linker="py", optimizer="fast_compile")
     givens = {
         model[name]: pt.as_tensor(values, dtype=model[name].dtype)
         for name, values in (data or {}).items()
@@ -70,7 +83,7 @@ def value_by_draw(
     function = compile_pymc(
         free,
         expression,
-        mode=plain,
+        mode=Mode(linker="py", optimizer="fast_compile"),
         givens=givens,
         random_seed=random_seed,
         on_unused_input="ignore",
@@ -83,5 +96,7 @@ def value_by_draw(
             dims = [d for d in posterior[v.name].dims if d not in ("chain", "draw")]
         stacked = posterior[v.name].transpose("chain", "draw", *dims).to_numpy()
         columns.append(stacked.reshape(-1, *stacked.shape[2:]))
-    for i in range(len(columns[0])) if draws is None else draws:
+    if draws is None:
+        draws = range(posterior.sizes["chain"] * posterior.sizes["draw"])
+    for i in draws:
         yield function(*(column[i] for column in columns))

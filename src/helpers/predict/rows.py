@@ -1,18 +1,66 @@
 """The rows that a prediction is for: rows of the model, or new ones."""
 
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
 import numpy as np
 import pandas as pd
+import pymc as pm
+import xarray as xr
 
 from helpers.data.messages import require_known
 from helpers.effects.drift import walk_at
 from helpers.predict.draws import value_by_draw
 
-__all__ = ["wanted_rows"]
+__all__ = ["RowsToPredict", "rows_to_predict"]
 
 
-def wanted_rows(model, rows):
+class RowsToPredict(Protocol):
     """
-    Find rows of a model by their labels, or lay out new ones.
+    Rows of a model, or new ones, with their menus and logits.
+
+    Attributes
+    ----------
+    labels : pandas.Index, length R
+        Labels of the rows.
+    row_menus : numpy.ndarray of bool, shape (R, K)
+        What is on the menu of each row.
+    n : numpy.ndarray of int, shape (R,)
+        Totals.
+    """
+
+    labels: pd.Index
+    row_menus: np.ndarray
+    n: np.ndarray
+
+    def by_draw(
+        self, posterior: xr.Dataset | xr.DataTree, rng: np.random.Generator
+    ) -> Iterator[tuple[np.ndarray, float | None]]:
+        """
+        Evaluate the rows' logits for each draw of a posterior.
+
+        Parameters
+        ----------
+        posterior : xarray.Dataset or xarray.DataTree
+            Draws of all free variables of the model.
+        rng : numpy.random.Generator
+            Generator for clusters and dates without data.
+
+        Yields
+        ------
+        logits : numpy.ndarray, shape (R, K)
+            Logits in one draw.
+        concentration : float or None
+            Concentration of a Dirichlet-multinomial model, None for a multinomial.
+        """
+        ...
+
+
+def rows_to_predict(
+    model: pm.Model, rows: Sequence | np.ndarray | pd.DataFrame | None
+) -> RowsToPredict:
+    """
+    Find rows of a model by their labels, or set up new ones.
 
     Parameters
     ----------
@@ -24,11 +72,24 @@ def wanted_rows(model, rows):
 
     Returns
     -------
-    object
-        With ``own``, the rows' own menus, ``n``, their totals, ``labels``, and
-        ``by_draw(posterior, rng)``, which yields logits and concentration (or None) of each draw.
+    RowsToPredict
+        The rows' labels, menus and totals, and their logits by draw.
+
+    Raises
+    ------
+    ValueError
+        For unknown rows, clusters, dates or columns, and for values that make no sense.
+
+    Examples
+    --------
+    >>> from helpers import masked_regression, simulate_counts
+    >>> from helpers.predict import rows_to_predict
+    >>> data, _ = simulate_counts(n_clusters=2, n_dates=2, random_seed=1)
+    >>> rows = rows_to_predict(masked_regression(data, effects="pooled"), [0, 3])
+    >>> rows.row_menus.shape, bool((rows.n == data.n[[0, 3]]).all())
+    ((2, 7), True)
     """
-    return _NewRows(model, rows) if isinstance(rows, pd.DataFrame) else _RowsOfData(model, rows)
+    return _NewRows(model, rows) if isinstance(rows, pd.DataFrame) else _ModelRows(model, rows)
 
 
 def _with_concentration(model, expressions):
@@ -36,27 +97,27 @@ def _with_concentration(model, expressions):
     return expressions if phi is None else [*expressions, phi]
 
 
-class _RowsOfData:
+class _ModelRows:
     def __init__(self, model, rows):
         self.model = model
         self.labels = pd.Index(model.coords["row"])
         self.position = np.arange(len(self.labels))
         if rows is not None:
-            wanted = pd.Index(np.atleast_1d(rows))
-            self.position = self.labels.get_indexer(wanted)
+            labels = pd.Index(np.atleast_1d(rows))
+            self.position = self.labels.get_indexer(labels)
             if (self.position < 0).any():
                 raise ValueError(
-                    f"There are no rows {wanted[self.position < 0][:5].tolist()}: labels run from "
+                    f"There are no rows {labels[self.position < 0][:5].tolist()}: labels run from "
                     f"{self.labels[0]} to {self.labels[-1]}."
                 )
             self.labels = self.labels[self.position]
-        self.own = model["available"].eval()[self.position].astype(bool)
+        self.row_menus = model["available"].eval()[self.position].astype(bool)
         has_n = "n" in model.named_vars
-        self.n = model["n"].eval()[self.position] if has_n else np.ones(len(self.own), int)
+        self.n = model["n"].eval()[self.position] if has_n else np.ones(len(self.labels), int)
 
     def by_draw(self, posterior, rng):
-        wanted = _with_concentration(self.model, [self.model["logits"][self.position]])
-        for logits, *phi in value_by_draw(posterior, self.model, wanted):
+        expressions = _with_concentration(self.model, [self.model["logits"][self.position]])
+        for logits, *phi in value_by_draw(posterior, self.model, expressions):
             yield logits, (float(phi[0]) if phi else None)
 
 
@@ -77,7 +138,7 @@ class _NewRows:
         require_known("column", columns, ["cluster", "date", "n", *self.predictors, *categories])
         if not len(frame):
             raise ValueError("There are no new rows: the frame is empty.")
-        self.own = self._menus(frame, categories)
+        self.row_menus = self._menus(frame, categories)
         self.n = self._totals(frame)
         self.x = self._numbers(frame)
         self.cluster = self._clusters(frame) if by_cluster else None
@@ -95,17 +156,17 @@ class _NewRows:
         return self.labels[np.asarray(bad)][:5].tolist()
 
     def _menus(self, frame, categories):
-        own = np.ones((len(frame), len(categories)), dtype=bool)
+        menus = np.ones((len(frame), len(categories)), dtype=bool)
         for k, category in enumerate(categories):
             if category in frame:
                 values = frame[category].to_numpy()
                 if not np.isin(values, (0, 1)).all():
                     raise ValueError(
                         f"The column {category!r} of new rows says whether it is on the menu, and "
-                        "must hold True and False only."
+                        "must contain True and False only."
                     )
-                own[:, k] = values.astype(bool)
-        return own
+                menus[:, k] = values.astype(bool)
+        return menus
 
     def _totals(self, frame):
         if "n" not in frame:
@@ -134,45 +195,46 @@ class _NewRows:
         require_known("cluster", frame["cluster"][~self.is_new].unique(), known)
         if self.is_new.sum() > len(known):
             raise ValueError(
-                f"{self.is_new.sum()} rows are of clusters that are not in the data, which are "
-                f"drawn anew; up to {len(known)} are possible at once. Predict them in pieces."
+                f"{self.is_new.sum()} rows are of clusters that are not in the data; up to "
+                f"{len(known)} such clusters can be drawn at once. Predict the rows in pieces."
             )
         code = known.get_indexer(frame["cluster"])
         code[self.is_new] = np.arange(self.is_new.sum())
         return code
 
     def _data(self):
-        """What takes the place of the model's data."""
+        """What replaces the model's data."""
         data = {"n": self.n}
         if self.predictors:
             data["predictors"] = self.x
         if self.cluster is not None:
             data["cluster_index"] = self.cluster
         if "drift" in self.model.named_vars:
-            # Dates without data start from the first date, and are moved from there.
+            # Rows of dates without data start at the first date; `_move` takes them further.
             data["date_index"] = np.maximum(self.dates.get_indexer(self.date), 0)
         return data
 
     def by_draw(self, posterior, rng):
         model = self.model
-        wanted = _with_concentration(model, [model["logits"]])
-        has_phi = len(wanted) == 2
+        expressions = _with_concentration(model, [model["logits"]])
+        has_phi = len(expressions) == 2
         new_dates = None
         if "drift" in model.named_vars:
-            wanted = [*wanted, model["drift"], model["drift_sd"]]
+            expressions = [*expressions, model["drift"], model["drift_sd"]]
             new_dates = self.date[self.dates.get_indexer(self.date) < 0].unique()
-        both = value_by_draw(posterior, model, wanted, data=self._data())
+        values_by_draw = value_by_draw(posterior, model, expressions, data=self._data())
         population = self._from_population(posterior, rng)
-        for values, anew in zip(both, population, strict=True):
+        for values, new_clusters in zip(values_by_draw, population, strict=True):
             logits = values[0]
-            if anew is not None:
-                logits[self.is_new] = anew[self.is_new]
+            if new_clusters is not None:
+                logits[self.is_new] = new_clusters[self.is_new]
             if new_dates is not None and len(new_dates):
-                self._move(logits, new_dates, *values[-2:], rng)
+                walk, sd = values[-2:]
+                self._move(logits, new_dates, walk, sd, rng)
             yield logits, (float(values[1]) if has_phi else None)
 
     def _from_population(self, posterior, rng):
-        """Logits with all clusters' effects drawn anew."""
+        """Logits with all clusters' effects drawn from the population."""
         size = posterior.sizes["chain"] * posterior.sizes["draw"]
         if self.cluster is None or not self.is_new.any():
             return (None for _ in range(size))
@@ -189,7 +251,7 @@ class _NewRows:
         )
 
     def _move(self, logits, new_dates, walk, sd, rng):
-        """Shift rows of dates without data from the first date to their own."""
+        """Take rows of dates without data from the first date to theirs."""
         drawn = walk_at(walk, sd, self.dates, new_dates, rng) - walk[0]
         categories = [str(c) for c in self.model.coords["category"]]
         columns = [categories.index(str(c)) for c in self.model.coords["contrast"]]

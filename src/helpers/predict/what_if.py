@@ -1,37 +1,44 @@
 """Predictions under another menu."""
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+import pymc as pm
 import xarray as xr
-from scipy.special import softmax
 
 from helpers.data.messages import require_known
+from helpers.data.shares import shares_on_menu
 from helpers.data.simulate import draw_counts
-from helpers.predict.rows import wanted_rows
+from helpers.predict.rows import rows_to_predict
 
 __all__ = ["what_if"]
 
 
+# Largest diversion in bytes: if nothing is said, and if it is asked for.
+DIVERSION_LIMIT, ASKED_LIMIT = 2**30, 2**34
+
+
 def what_if(
-    idata,
-    model,
-    available,
+    idata: xr.DataTree,
+    model: pm.Model,
+    available: Mapping | pd.DataFrame | Sequence[str] | str | np.ndarray,
     *,
-    rows=None,
-    draws=None,
-    counts=False,
-    total=False,
-    random_seed=None,
-):
+    rows: Sequence | np.ndarray | pd.DataFrame | None = None,
+    draws: int | None = None,
+    counts: bool = False,
+    total: bool = False,
+    diversion: bool | None = None,
+    random_seed: int | None = None,
+) -> xr.Dataset:
     r"""
     Shares that would have been chosen from other menus, with their uncertainty.
 
     Unlike :func:`pymc.sample_posterior_predictive` after :func:`pymc.set_data`, it leaves the
     model as it is, answers several menus at once, and says where the choices of a removed
-    category would go. It takes preferences as they are: under another menu they keep their
-    proportions (IIA).
+    category would go. It assumes that preferences keep their proportions under another menu
+    (IIA).
 
     Parameters
     ----------
@@ -43,14 +50,14 @@ def what_if(
     available : mapping, pandas.DataFrame or menu
         Scenarios: a mapping name -> menu, or a boolean frame with one line per scenario and one
         column per category, or a single menu. A menu is a list of the names on it, a mapping
-        category -> bool that says what changes in each row's own menu, or a boolean array of
-        shape (K,) or (rows, K).
+        category -> bool that says what changes on each row's menu, or a boolean array of shape
+        (K,) or (rows, K).
     rows : sequence or pandas.DataFrame, optional
         Labels of the rows to predict; all if not given. Or a frame of new rows, with the columns
-        that the model has a use for: ``cluster``, where a missing value is a cluster that is not
-        in the data, drawn from the population of clusters; ``date``, which may be one without
-        data; the predictors, in their own units; ``n``, the total, 1 if it is not given; and one
-        boolean column for each category that may be off the row's own menu.
+        that the model uses: ``cluster``, where a missing value is a cluster that is not in the
+        data, drawn from the population of clusters; ``date``, which may be one without data; the
+        predictors, in their original units; ``n``, the total, 1 if it is not given; and one
+        boolean column for each category that may be off the row's menu.
     draws : int, optional
         Use about as many draws, evenly spread; all if not given.
     counts : bool
@@ -58,8 +65,11 @@ def what_if(
     total : bool
         Whether to add rows up, weighted with their totals: the result then has no dim ``row``,
         and takes little memory however many rows there are. Otherwise it takes 8 bytes for each
-        draw, scenario, row and category, and as much for each removed category. Either way the
-        draws are worked through one by one.
+        draw, scenario, row and category. Either way draws are processed one by one.
+    diversion : bool, optional
+        Whether to say where the choices of removed categories go, which takes the memory of the
+        shares once more for each removed category. If not given, it is computed if it takes at
+        most 1 GiB, and left out with a warning if it takes more.
     random_seed : int, optional
         Seed of the counts, and of new clusters and dates.
 
@@ -67,19 +77,25 @@ def what_if(
     -------
     xarray.Dataset
         - ``share`` (chain, draw, scenario, row, category): expected shares, 0 off the menu;
-        - ``baseline`` (chain, draw, row, category): expected shares under the rows' own menus;
+        - ``baseline`` (chain, draw, row, category): expected shares under the rows' menus as they
+          are;
         - ``available`` (scenario, row, category): the menus;
-        - ``diversion`` (chain, draw, scenario, removed, row, category): of what would have been
-          chosen of a removed category, the part that goes to each other one when it alone is
-          taken off the row's own menu. It sums to 1 over categories; it is missing where the
-          scenario does not remove the category;
+        - ``diversion`` (chain, draw, scenario, removed, row, category), unless it is left out: the
+          part of a removed category's choices that goes to each other category when it alone is
+          taken off the row's menu. It sums to 1 over categories; it is missing where the scenario
+          does not remove the category;
         - ``counts`` (chain, draw, scenario, row, category), if asked for.
 
     Raises
     ------
     ValueError
-        For unknown categories, rows, clusters, dates or columns, menus of the wrong shape, and
-        empty menus.
+        For unknown categories, rows, clusters, dates or columns, menus of the wrong shape, empty
+        menus, and a diversion that is asked for and takes more than 16 GiB.
+
+    Warns
+    -----
+    UserWarning
+        If the diversion is left out.
 
     References
     ----------
@@ -116,10 +132,9 @@ def what_if(
                 "over (row, category), as masked_regression names them."
             )
     categories = [str(c) for c in model.coords["category"]]
-    wanted = wanted_rows(model, rows)
-    own, n, labels = wanted.own, wanted.n, wanted.labels
-    scenarios = _scenarios(available, own, categories)
-    menus = np.stack(list(scenarios.values()))
+    to_predict = rows_to_predict(model, rows)
+    row_menus, labels = to_predict.row_menus, to_predict.labels
+    scenarios = _scenarios(available, row_menus, categories)
     for name, menu in scenarios.items():
         empty = ~menu.any(axis=1)
         if empty.any():
@@ -127,135 +142,165 @@ def what_if(
                 f"The scenario {name!r} leaves nothing on the menu in row(s) "
                 f"{labels[empty][:5].tolist()}: keep at least one category."
             )
-    removed = np.flatnonzero((own & ~menus).any(axis=(0, 1)))
-    posterior = idata["posterior"]
+    menus = np.stack(list(scenarios.values()))
+    removed = np.flatnonzero((row_menus & ~menus).any(axis=(0, 1)))
+    posterior = idata["posterior"].to_dataset()
     if draws is not None:
         size = posterior.sizes["chain"] * posterior.sizes["draw"]
         posterior = posterior.isel(draw=slice(None, None, max(1, size // int(draws))))
+    answers = _Answers(posterior, menus, to_predict, counts, total)
+    if _can_divert(diversion, 8 * answers.share.size * len(removed), total):
+        answers.divert(removed)
     rng = np.random.default_rng(random_seed)
-    answers = _Answers(posterior, menus, own, n, removed, counts, total)
-    for i, (logits, concentration) in enumerate(wanted.by_draw(posterior, rng)):
+    for i, (logits, concentration) in enumerate(to_predict.by_draw(posterior, rng)):
         answers.add(i, logits, concentration, rng)
-    return answers.dataset(scenarios, categories, labels)
+    return answers.dataset(scenarios, categories, [categories[k] for k in removed])
+
+
+def _can_divert(asked: bool | None, size: int, total: bool) -> bool:
+    """Whether the diversion, of so many bytes, is to be computed."""
+    if asked is False:
+        return False
+    if size <= (ASKED_LIMIT if asked else DIVERSION_LIMIT):
+        return True
+    message = f"The diversion from all removed categories would take {size / 2**30:,.1f} GiB"
+    remedy = (
+        f"{'' if total else 'add rows up (total=True), '}use fewer draws (draws=), or ask for a "
+        "few scenarios at a time"
+    )
+    if asked:
+        raise ValueError(f"{message}: {remedy}.")
+    warnings.warn(
+        f"{message} and is left out. If you need it, {remedy}; if not, say diversion=False.",
+        stacklevel=3,
+    )
+    return False
 
 
 class _Answers:
-    """What is said of each draw, put together."""
+    """What is predicted for each draw, put together."""
 
-    def __init__(self, posterior, menus, own, n, removed, counts, total):
-        self.menus, self.own, self.n, self.removed = menus, own, n, removed
-        self.weight = n / n.sum() if total else None
-        self.posterior = posterior
+    def __init__(self, posterior, menus, rows, counts, total):
+        self.posterior, self.menus, self.rows = posterior, menus, rows
+        self.weight = rows.n / rows.n.sum() if total else None
         size = posterior.sizes["chain"] * posterior.sizes["draw"]
-        rows = own.shape[1:] if total else own.shape
-        self.share = np.empty((size, len(menus), *rows))
-        self.baseline = np.empty((size, *rows))
-        self.diversion = np.full((size, len(menus), len(removed), *rows), np.nan)
+        cells = menus.shape[2:] if total else menus.shape[1:]
+        self.baseline = np.empty((size, *cells))
+        self.share = np.empty((size, len(menus), *cells))
         self.counts = np.empty(self.share.shape, dtype=np.int64) if counts else None
+        self.diversion: np.ndarray | None = None
+
+    def divert(self, removed):
+        """Make room for the diversion, and find the scenarios that remove each category."""
+        shape = self.share.shape
+        self.diversion = np.full((*shape[:2], len(removed), *shape[2:]), np.nan)
+        gone = self.rows.row_menus & ~self.menus
+        self.removed_in = {int(k): np.flatnonzero(gone[:, :, k].any(axis=1)) for k in removed}
 
     def add(self, i, logits, concentration, rng):
-        baseline = _shares(logits, self.own)
+        baseline = shares_on_menu(logits, self.rows.row_menus)
         self.baseline[i] = self._over_rows(baseline)
         for s, menu in enumerate(self.menus):
-            share = _shares(logits, menu)
+            share = shares_on_menu(logits, menu)
             self.share[i, s] = self._over_rows(share)
             if self.counts is not None:
-                drawn = draw_counts(rng, self.n, share, concentration)
+                drawn = draw_counts(rng, self.rows.n, share, concentration)
                 self.counts[i, s] = drawn if self.weight is None else drawn.sum(axis=0)
-        for r, k in enumerate(self.removed):
-            without = self.own.copy()
+        if self.diversion is not None:
+            self._add_diversion(self.diversion[i], logits, baseline)
+
+    def _add_diversion(self, diversion, logits, baseline):
+        row_menus = self.rows.row_menus
+        for r, (k, scenarios) in enumerate(self.removed_in.items()):
+            without = row_menus.copy()
             without[:, k] = False
-            possible = self.own[:, k] & without.any(axis=1)
-            # With p_k spread in proportion, j gains p_j p_k / (1 - p_k): of k's part, the share of
-            # j without k. So nothing is divided by a p_k that may be too small to tell from 0.
-            part = _shares(logits, without)
-            for s, menu in enumerate(self.menus):
-                where = possible & ~menu[:, k]
+            possible = row_menus[:, k] & without.any(axis=1)
+            # With p_k divided in proportion, j gains p_j p_k / (1 - p_k): of k's part, the share
+            # of j without k. So nothing is divided by a p_k that may be too small to tell from 0.
+            part = shares_on_menu(logits, without)
+            for s in scenarios:
+                where = possible & ~self.menus[s, :, k]
                 if self.weight is None:
-                    self.diversion[i, s, r, where] = part[where]
+                    diversion[s, r, where] = part[where]
                 elif where.any():
                     moved = self.weight[where] * baseline[where, k]
-                    self.diversion[i, s, r] = moved @ part[where] / moved.sum()
+                    diversion[s, r] = moved @ part[where] / moved.sum()
 
     def _over_rows(self, shares):
         return shares if self.weight is None else self.weight @ shares
 
-    def dataset(self, scenarios, categories, labels):
+    def dataset(self, scenarios, categories, removed):
         sample = ("chain", "draw")
         sizes = tuple(self.posterior.sizes[d] for d in sample)
         cell = ("category",) if self.weight is not None else ("row", "category")
         variables = {
-            "share": ("scenario", *cell),
-            "baseline": cell,
-            "diversion": ("scenario", "removed", *cell),
+            "share": (self.share, ("scenario", *cell)),
+            "baseline": (self.baseline, cell),
+            "diversion": (self.diversion, ("scenario", "removed", *cell)),
+            "counts": (self.counts, ("scenario", *cell)),
         }
-        if self.counts is not None:
-            variables["counts"] = ("scenario", *cell)
-        by_draw = {}
-        for name, dims in variables.items():
-            values = getattr(self, name)
-            by_draw[name] = ((*sample, *dims), values.reshape(sizes + values.shape[1:]))
+        by_draw = {
+            name: ((*sample, *dims), values.reshape(sizes + values.shape[1:]))
+            for name, (values, dims) in variables.items()
+            if values is not None
+        }
         return xr.Dataset(
             by_draw | {"available": (("scenario", "row", "category"), self.menus)},
             coords={
                 "chain": self.posterior["chain"].to_numpy(),
                 "draw": self.posterior["draw"].to_numpy(),
                 "scenario": list(scenarios),
-                "removed": [categories[k] for k in self.removed],
-                "row": labels.to_numpy(),
+                "removed": removed,
+                "row": self.rows.labels.to_numpy(),
                 "category": categories,
             },
         )
 
 
-def _shares(logits, menu):
-    """Softmax over what is on the menu, 0 elsewhere."""
-    with np.errstate(invalid="ignore"):  # an empty menu: missing, as the caller expects
-        return softmax(np.where(menu, logits, -np.inf), axis=-1)
-
-
-def _scenarios(available, own, categories):
-    """Name each scenario and spell its menus out, shape (rows, K) each."""
+def _scenarios(available, row_menus, categories):
+    """The menus of each scenario by its name, shape (R, K) each."""
     if isinstance(available, Mapping | pd.DataFrame) and not len(available):
         raise ValueError("No scenario is given: name at least one menu.")
     if isinstance(available, pd.DataFrame):
         require_known("category", available.columns, categories)
         names = available.index.map(str)
         if not names.is_unique:
-            twice = names[names.duplicated()].unique().tolist()
-            raise ValueError(f"More than one scenario is called {twice}: give each its own name.")
+            repeated = names[names.duplicated()].unique().tolist()
+            raise ValueError(
+                f"More than one scenario is called {repeated}: give each another name."
+            )
         lines = zip(names, available.to_dict("records"), strict=True)
-        return {name: _menu(line, own, categories, name) for name, line in lines}
+        return {name: _menu(line, row_menus, categories, name) for name, line in lines}
     is_scenarios = isinstance(available, Mapping) and not all(
         isinstance(v, bool | np.bool_) for v in available.values()
     )
     if not is_scenarios:
         available = {"what if": available}
-    return {str(name): _menu(menu, own, categories, name) for name, menu in available.items()}
+    return {str(name): _menu(menu, row_menus, categories, name) for name, menu in available.items()}
 
 
-def _menu(menu, own, categories, name):
+def _menu(menu, row_menus, categories, name):
     if isinstance(menu, Mapping):
         require_known("category", menu, categories)
-        out = own.copy()
+        changed = row_menus.copy()
         for category, on in menu.items():
             if on not in (True, False):
                 raise ValueError(
                     f"In the scenario {name!r}, {category!r} must be True or False, not {on!r}."
                 )
-            out[:, categories.index(category)] = bool(on)
-        return out
+            changed[:, categories.index(category)] = bool(on)
+        return changed
     if isinstance(menu, str):
         menu = [menu]
     values = np.asarray(menu)
     if values.dtype.kind in "OUS" and values.ndim == 1:
         require_known("category", values.tolist(), categories)
-        return np.broadcast_to(np.isin(categories, values), own.shape).copy()
-    if values.shape not in ((len(categories),), own.shape):
+        return np.broadcast_to(np.isin(categories, values), row_menus.shape).copy()
+    if values.shape not in ((len(categories),), row_menus.shape):
         raise ValueError(
             f"The menu of scenario {name!r} has shape {values.shape}: give names, or booleans of "
-            f"shape ({len(categories)},) or {own.shape}."
+            f"shape ({len(categories)},) or {row_menus.shape}."
         )
     if not np.isin(values, (0, 1)).all():
-        raise ValueError(f"The menu of scenario {name!r} must hold True and False only.")
-    return np.broadcast_to(values.astype(bool), own.shape).copy()
+        raise ValueError(f"The menu of scenario {name!r} must contain True and False only.")
+    return np.broadcast_to(values.astype(bool), row_menus.shape).copy()
