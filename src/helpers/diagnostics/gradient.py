@@ -4,8 +4,7 @@ import numpy as np
 import pymc as pm
 from pymc.blocking import DictToArrayBijection
 from pymc.model.transform.optimization import freeze_dims_and_data
-from pytensor.compile.executor import Function
-from pytensor.compile.mode import Mode
+from pytensor.compile import Function, Mode
 
 __all__ = ["compile_gradient"]
 
@@ -23,14 +22,14 @@ def compile_gradient(
     ----------
     model : pymc.Model
         The model.
-    backend : {"numba", "jax"} or pytensor.compile.mode.Mode
+    backend : {"numba", "jax"} or pytensor.compile.Mode
         What the function is compiled with.
     freeze : bool
         Whether data and dims are compiled in as constants.
 
     Returns
     -------
-    function : pytensor.compile.executor.Function
+    function : pytensor.compile.Function
         Takes all free variables, transformed, in one array, and returns the log-density and its
         gradient. It has been called once, as numba and JAX compile at the first call.
     point : numpy.ndarray
