@@ -71,8 +71,9 @@ def predictive_check(observed: ArrayLike, predicted: ArrayLike) -> PredictiveChe
     """
     Compare a statistic of the observed data with that of predicted data, draw by draw.
 
-    The statistic may depend on the parameters, as :func:`pearson_statistic` does on what a draw
-    expects: then the observed value, too, differs between draws (Gelman, Meng & Stern 1996).
+    The statistic may depend on the parameters, as :func:`~helpers.pearson_statistic` does on what
+    a draw expects: then the observed value, too, differs between draws (Gelman, Meng & Stern
+    1996).
 
     Parameters
     ----------
