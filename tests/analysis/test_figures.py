@@ -11,10 +11,20 @@ import pytest
 import xarray as xr
 
 from helpers import CategoryCounts, interval_table, simulate_counts
-from helpers.analysis import plot_intervals, plot_menus, plot_predictive
+from helpers.analysis import (
+    plot_clusters,
+    plot_intervals,
+    plot_menus,
+    plot_over_time,
+    plot_predictive,
+)
 from helpers.book import use_book_style
 
-pytestmark = pytest.mark.filterwarnings("error")
+pytestmark = pytest.mark.filterwarnings(
+    "error",
+    # From seaborn's heat map, which sets the colour of missing cells in the old way.
+    "ignore:The set_bad function:PendingDeprecationWarning",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -133,3 +143,44 @@ class TestPredictive:
         _, axes = plt.subplots(1, 3)
         panels = plot_predictive(data, np.stack([data.counts] * 5), axes)
         assert list(panels) == list(axes)
+
+
+class TestClusters:
+    def test_cells_are_doublings_of_the_mean_over_clusters(self):
+        means = pd.DataFrame({"tea": [0.1, 0.3], "milk": [0.7, 0.7]}, ["north", "south"])
+        ax = plot_clusters(means)
+        assert [t.get_text() for t in ax.get_xticklabels()] == ["tea", "milk"]
+        assert [t.get_text() for t in ax.get_yticklabels()] == ["north", "south"]
+        cells = ax.collections[0]
+        np.testing.assert_allclose(cells.get_array().ravel(), [-1, 0, np.log2(1.5), 0], atol=1e-12)
+        assert cells.get_clim() == pytest.approx((-1, 1))
+        assert ax.figure.axes[1].get_ylabel() == "doublings of the mean"
+        ax.figure.canvas.draw()
+
+    def test_many_clusters_are_cut_short_and_extremes_too(self):
+        means = pd.DataFrame({"tea": np.r_[1e-6, np.ones(99)], "milk": np.ones(100)})
+        ax = plot_clusters(means)
+        assert len(ax.get_yticklabels()) == 60
+        assert ax.collections[0].get_clim() == (-4, 4)
+
+    def test_it_draws_on_given_axes(self):
+        _, ax = plt.subplots()
+        means = pd.DataFrame({"tea": [0.1, 0.3], "milk": [0.9, 0.7]})
+        assert plot_clusters(means, ax) is ax
+
+
+class TestOverTime:
+    @pytest.mark.parametrize("dates", [[1, 2], ["May", "June"], pd.date_range("2024", periods=2)])
+    def test_each_category_has_a_line_in_per_cent(self, dates):
+        names = [f"n_{k}" for k in "edcba"]
+        index = pd.MultiIndex.from_product([dates, names], names=["date", "category"])
+        mean = np.r_[np.full(5, 0.1), np.full(5, 0.3)]
+        table = pd.DataFrame({"mean": mean, "low": mean / 2, "high": 2 * mean}, index)
+        panels = plot_over_time(table.reset_index())
+        assert [p.get_title(loc="left") for p in panels] == names
+        assert panels[0].lines[0].get_ydata().tolist() == pytest.approx([10, 30])
+        band = panels[0].collections[0].get_paths()[0].vertices[:, 1]
+        assert (band.min(), band.max()) == pytest.approx((5, 60))
+        assert panels[0].get_ylabel() == panels[4].get_ylabel() == "probability (%)"
+        assert [ax.get_visible() for ax in panels[0].figure.axes] == [True] * 5 + [False] * 3
+        panels[0].figure.canvas.draw()

@@ -1,14 +1,55 @@
-"""A file to a report: choose a model, fit it, check it, say what it says."""
+"""A file to a report: read it, choose a model, fit it, check it, tabulate what it says."""
 
-from helpers.analysis.figures import plot_intervals, plot_menus, plot_predictive
-from helpers.analysis.report import Figure, Stop, html_report, write_together
+from helpers.analysis.analysis import Analysis, analyse
+from helpers.analysis.check import Checks, Predictions, check_predictions
+from helpers.analysis.choose import Choice, choose
+from helpers.analysis.figures import (
+    plot_clusters,
+    plot_intervals,
+    plot_menus,
+    plot_over_time,
+    plot_predictive,
+)
+from helpers.analysis.fit import build_model, expected_time, sample, thin
+from helpers.analysis.read import Source, read_source
+from helpers.analysis.report import Figure, Stop, html_report, stop_on_error, write_together
+from helpers.analysis.tables import (
+    cluster_means,
+    menu_tables,
+    preference_tables,
+    scenario_menus,
+    share_table,
+    widen_shares,
+)
 
 __all__ = [
+    "Analysis",
+    "Checks",
+    "Choice",
     "Figure",
+    "Predictions",
+    "Source",
     "Stop",
+    "analyse",
+    "build_model",
+    "check_predictions",
+    "choose",
+    "cluster_means",
+    "expected_time",
     "html_report",
+    "menu_tables",
+    "plot_clusters",
     "plot_intervals",
     "plot_menus",
+    "plot_over_time",
     "plot_predictive",
+    "preference_tables",
+    "read_source",
+    "sample",
+    "scenario_menus",
+    "share_table",
+    "stop_on_error",
+    "thin",
+    "widen_shares",
     "write_together",
 ]

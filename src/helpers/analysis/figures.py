@@ -1,16 +1,28 @@
 """Figures of the report, which chapters draw as well."""
 
+from collections.abc import Mapping
+
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
+from numpy.typing import ArrayLike
 
-from helpers.diagnostics.intervals import INTERVAL
+from helpers.data.counts import CategoryCounts
+from helpers.diagnostics.intervals import INTERVAL, interval
 
-__all__ = ["plot_intervals", "plot_menus", "plot_predictive"]
+__all__ = [
+    "plot_clusters",
+    "plot_intervals",
+    "plot_menus",
+    "plot_over_time",
+    "plot_predictive",
+]
 
 
-def plot_menus(data, ax=None, *, limit=20):
+def plot_menus(data: CategoryCounts, ax: Axes | None = None, *, limit: int = 20) -> Axes:
     """
     Draw the distinct menus: one line each, commonest on top.
 
@@ -66,15 +78,22 @@ def plot_menus(data, ax=None, *, limit=20):
     return ax
 
 
-def plot_intervals(estimates, truth=None, ax=None, *, truth_label="truth", xlabel=""):
+def plot_intervals(
+    estimates: Mapping[str, pd.DataFrame],
+    truth: pd.Series | None = None,
+    ax: Axes | None = None,
+    *,
+    truth_label: str = "truth",
+    xlabel: str = "",
+) -> Axes:
     """
     Draw intervals of several estimates of the same quantities side by side.
 
     Parameters
     ----------
     estimates : mapping of str to pandas.DataFrame
-        Tables with columns ``mean``, ``low`` and ``high``, such as :func:`interval_table` makes,
-        all with the same index.
+        Tables with columns ``mean``, ``low`` and ``high``, such as
+        :func:`~helpers.interval_table` makes, all with the same index.
     truth : pandas.Series, optional
         True values, or others to compare with, drawn as vertical bars.
     ax : matplotlib.axes.Axes, optional
@@ -113,7 +132,13 @@ def plot_intervals(estimates, truth=None, ax=None, *, truth_label="truth", xlabe
     return ax
 
 
-def plot_predictive(data, predicted, ax=None, *, prob=INTERVAL):
+def plot_predictive(
+    data: CategoryCounts,
+    predicted: np.ndarray,
+    ax: ArrayLike | None = None,
+    *,
+    prob: float = INTERVAL,
+) -> np.ndarray:
     """
     Draw observed shares against the intervals that the fitted model predicts for them.
 
@@ -142,7 +167,7 @@ def plot_predictive(data, predicted, ax=None, *, prob=INTERVAL):
         )
     panels = np.ravel(ax)
     n = np.maximum(data.n, 1)[:, None]
-    low, high = np.quantile(predicted, [(1 - prob) / 2, (1 + prob) / 2], axis=0) / n
+    low, high = (end / n for end in interval(predicted, prob))
     observed = data.counts / n
     inside, outside = sns.color_palette("colorblind")[0], sns.color_palette("colorblind")[3]
     for k, (name, panel) in enumerate(zip(categories, panels, strict=False)):
@@ -160,3 +185,91 @@ def plot_predictive(data, predicted, ax=None, *, prob=INTERVAL):
     for line in np.atleast_2d(ax):
         line[0].set_ylabel("share")
     return panels[: len(categories)]
+
+
+def plot_clusters(means: pd.DataFrame, ax: Axes | None = None, *, limit: int = 60) -> Axes:
+    """
+    Draw a heat map of clusters by categories, relative to the mean over clusters.
+
+    Parameters
+    ----------
+    means : pandas.DataFrame
+        Preferences, one line per cluster and one column per category.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure if not given.
+    limit : int
+        Largest number of clusters drawn, the first ones. The mean is over all.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        On a scale of doublings, of 4 at most.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from helpers.analysis import plot_clusters
+    >>> means = pd.DataFrame({"tea": [0.2, 0.6], "milk": [0.8, 0.4]}, ["north", "south"])
+    >>> [label.get_text() for label in plot_clusters(means).get_yticklabels()]
+    ['north', 'south']
+    """
+    doublings = (means / means.mean()).apply(np.log2).iloc[:limit]
+    if ax is None:
+        _, ax = plt.subplots(figsize=(7.5, 1.2 + 0.19 * len(doublings)))
+    largest = min(4, float(np.abs(doublings.to_numpy()).max()))
+    sns.heatmap(
+        doublings,
+        center=0,
+        vmin=-largest,
+        vmax=largest,
+        cmap="vlag",
+        yticklabels=True,
+        ax=ax,
+        cbar_kws={"label": "doublings of the mean"},
+    )
+    ax.set(xlabel="", ylabel="")
+    ax.tick_params(axis="y", labelsize=7.5)
+    ax.tick_params(axis="x", rotation=30)
+    return ax
+
+
+def plot_over_time(over_time: pd.DataFrame) -> np.ndarray:
+    """
+    Draw preferences over dates: for each category a panel with a line and a band.
+
+    Parameters
+    ----------
+    over_time : pandas.DataFrame
+        Columns ``date``, ``category``, ``mean``, ``low`` and ``high``, probabilities.
+
+    Returns
+    -------
+    numpy.ndarray of matplotlib.axes.Axes
+        One panel per category.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from helpers.analysis import plot_over_time
+    >>> over_time = pd.DataFrame(
+    ...     {"date": [2024, 2025], "category": "tea", "mean": 0.5, "low": 0.4, "high": 0.6}
+    ... )
+    >>> [panel.get_title(loc="left") or panel.get_title() for panel in plot_over_time(over_time)]
+    ['tea']
+    """
+    categories = over_time["category"].unique()
+    n_lines = -(-len(categories) // 4)
+    _, axes = plt.subplots(n_lines, 4, figsize=(8, 0.6 + 1.9 * n_lines), squeeze=False, sharex=True)
+    for ax, (name, lines) in zip(
+        axes.flat, over_time.groupby("category", sort=False), strict=False
+    ):
+        dates = lines["date"].to_numpy()
+        ax.fill_between(dates, 100 * lines["low"], 100 * lines["high"], alpha=0.3)
+        ax.plot(dates, 100 * lines["mean"])
+        ax.set(title=name, ylim=(0, None))
+        ax.tick_params(axis="x", rotation=40)
+    for ax in axes.flat[len(categories) :]:
+        ax.set_visible(False)
+    for line in axes:
+        line[0].set_ylabel("probability (%)")
+    return axes.ravel()[: len(categories)]

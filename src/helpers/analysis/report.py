@@ -4,28 +4,68 @@ import base64
 import io
 import os
 import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import jinja2
+import matplotlib.figure
 import pandas as pd
 
-__all__ = ["Figure", "Stop", "html_report", "write_together"]
+from helpers.diagnostics.convergence import ConvergenceError
+
+__all__ = ["Figure", "Stop", "html_report", "stop_on_error", "write_together"]
 
 
 class Stop(Exception):
     """Ends a notebook with a message, and without a stack of pages above it."""
 
-    def _render_traceback_(self):
+    def _render_traceback_(self) -> list[str]:
         return [str(self)]
 
 
-@dataclass
+@contextmanager
+def stop_on_error(message: str) -> Iterator[None]:
+    """
+    End a notebook where the data, the choices or the draws are at fault.
+
+    Errors of other kinds, which are faults of the program, pass as they are.
+
+    Parameters
+    ----------
+    message : str
+        What cannot be done; what is wrong is said after it.
+
+    Raises
+    ------
+    Stop
+        In the stead of a :class:`ValueError`, :class:`FileNotFoundError` or
+        :class:`~helpers.ConvergenceError`.
+
+    Examples
+    --------
+    >>> from helpers import read_counts
+    >>> from helpers.analysis import stop_on_error
+    >>> with stop_on_error("Nothing to analyse."):
+    ...     read_counts("no.csv")
+    Traceback (most recent call last):
+        ...
+    helpers.analysis.report.Stop: Nothing to analyse. There is no file 'no.csv': check the path.
+    """
+    try:
+        yield
+    except (ValueError, FileNotFoundError, ConvergenceError) as error:
+        raise Stop(f"{message} {error}") from None
+
+
+@dataclass(frozen=True, eq=False)
 class Figure:
     """A figure of a report: a matplotlib figure, its caption and its alternative text."""
 
-    figure: object
+    figure: matplotlib.figure.Figure
     caption: str
     alt: str
 
@@ -64,7 +104,7 @@ _TEMPLATE = jinja2.Template(
 )
 
 
-def html_report(title, sections):
+def html_report(title: str, sections: Mapping[str, Sequence[Any]]) -> str:
     """
     Put text, tables and figures into one HTML page that needs no other file.
 
@@ -92,7 +132,7 @@ def html_report(title, sections):
     return _TEMPLATE.render(title=escape(title), sections=rendered)
 
 
-def _render(part):
+def _render(part: Any) -> str:
     if isinstance(part, pd.DataFrame):
         return f'<div class="table">{part.to_html(border=0, na_rep="–")}</div>'
     if isinstance(part, Figure):
@@ -106,7 +146,9 @@ def _render(part):
     return f"<p>{escape(str(part))}</p>"
 
 
-def write_together(output_dir, writers):
+def write_together(
+    output_dir: str | Path, writers: Mapping[str, Callable[[Path], Any]]
+) -> list[Path]:
     """
     Write several files, all of them or none.
 

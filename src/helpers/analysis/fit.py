@@ -1,0 +1,157 @@
+"""The chosen regression as a model, and draws from it."""
+
+import numpy as np
+import pymc as pm
+import xarray as xr
+
+from helpers.analysis.choose import Choice
+from helpers.data.counts import CategoryCounts
+from helpers.diagnostics import expected_seconds
+from helpers.models.preferences import parameter_names
+from helpers.models.regression import masked_regression
+
+__all__ = ["build_model", "expected_time", "sample", "thin"]
+
+
+def build_model(choice: Choice) -> pm.Model:
+    """
+    Build the regression that was chosen.
+
+    Parameters
+    ----------
+    choice : Choice
+        The choice, with its data.
+
+    Returns
+    -------
+    pymc.Model
+
+    Raises
+    ------
+    ValueError
+        If the parts of the choice do not go together, as in
+        :func:`~helpers.masked_regression`.
+
+    Examples
+    --------
+    >>> from helpers import simulate_counts
+    >>> from helpers.analysis import build_model, choose
+    >>> data, _ = simulate_counts(random_seed=1)
+    >>> "drift" in build_model(choose(data, drift="none")).named_vars
+    False
+    """
+    return masked_regression(
+        choice.data,
+        effects=choice.effects,
+        availability=choice.availability,
+        reference=choice.reference,
+        likelihood=choice.likelihood,
+        drift=choice.drift,
+    )
+
+
+def expected_time(choice: Choice, draws: int) -> str:
+    """
+    Say about how long the sampler will take.
+
+    Parameters
+    ----------
+    choice : Choice
+        The choice, with its data.
+    draws : int
+        Draws to keep in each chain.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> from helpers import simulate_counts
+    >>> from helpers.analysis import choose, expected_time
+    >>> data, _ = simulate_counts(random_seed=1)
+    >>> expected_time(choose(data), draws=10)
+    'Expect about 10 seconds of sampling, after 10 to 40 seconds of compiling.'
+    """
+    menus = 1
+    if choice.availability == "unknown":
+        n_with_zeros = int((choice.data.counts == 0).any(axis=0).sum())
+        menus = 2 ** min(max(n_with_zeros - 1, 0), 6)
+    seconds = expected_seconds(
+        choice.data,
+        effects=choice.effects,
+        likelihood=choice.likelihood,
+        menus=menus,
+        draws=draws,
+    )
+    return (
+        f"Expect about {10 * np.ceil(seconds / 10):.0f} seconds of sampling, after 10 to 40 "
+        "seconds of compiling."
+    )
+
+
+def sample(
+    model: pm.Model, *, draws: int, random_seed: int | None = None, progressbar: bool = True
+) -> xr.DataTree:
+    """
+    Draw from the posterior in four chains, and keep what does not grow with the rows.
+
+    Parameters
+    ----------
+    model : pymc.Model
+        The model.
+    draws : int
+        Draws to keep in each chain, after 1,000 of tuning.
+    random_seed : int, optional
+        Seed of the sampler.
+    progressbar : bool
+        Whether to show a bar.
+
+    Returns
+    -------
+    xarray.DataTree
+        The draws. They are to be checked by :func:`~helpers.check_convergence` before use.
+    """
+    with model:
+        return pm.sample(
+            draws=draws,
+            chains=4,
+            cores=4,
+            nuts_sampler="nutpie",
+            compile_kwargs={"freeze_model": True},
+            random_seed=random_seed,
+            progressbar=progressbar,
+            var_names=parameter_names(model),
+        )
+
+
+def thin(idata: xr.DataTree, data: CategoryCounts) -> xr.DataTree:
+    """
+    Thin draws for what is computed of every row: to about 400, fewer for large tables.
+
+    Parameters
+    ----------
+    idata : xarray.DataTree
+        Draws.
+    data : CategoryCounts
+        The rows.
+
+    Returns
+    -------
+    xarray.DataTree
+        Every so many of the draws of each chain.
+
+    Examples
+    --------
+    >>> import arviz as az
+    >>> import numpy as np
+    >>> from helpers import simulate_counts
+    >>> from helpers.analysis import thin
+    >>> idata = az.from_dict({"posterior": {"x": np.zeros((4, 1_000))}})
+    >>> thin(idata, simulate_counts(random_seed=1)[0])["posterior"].sizes["draw"]
+    100
+    """
+    n_wanted = int(np.clip(4e7 / data.counts.size, 50, 400))
+    sizes = idata["posterior"].sizes
+    step = max(1, sizes["chain"] * sizes["draw"] // n_wanted)
+    return idata.isel(draw=slice(None, None, step))

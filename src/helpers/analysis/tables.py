@@ -1,0 +1,254 @@
+"""Tables of what a fit says: preferences, shares from other menus, unknown menus."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pymc as pm
+import xarray as xr
+
+from helpers.analysis.choose import Choice
+from helpers.analysis.fit import thin
+from helpers.data.counts import CategoryCounts
+from helpers.diagnostics.intervals import interval_table
+from helpers.models.preferences import latent_preferences, preferences_over_time
+from helpers.predict.menus import menu_probabilities
+from helpers.predict.what_if import what_if
+
+__all__ = [
+    "cluster_means",
+    "menu_tables",
+    "preference_tables",
+    "scenario_menus",
+    "share_table",
+    "widen_shares",
+]
+
+_OWN_MENUS = "menus as they were"
+
+
+def preference_tables(
+    choice: Choice, model: pm.Model, idata: xr.DataTree
+) -> dict[str, pd.DataFrame]:
+    """
+    Tabulate the latent preferences: what would be chosen if everything were on the menu.
+
+    Predictors are at their means. Over all clusters, each weighs as its total, at each date if
+    there is a drift; clusters themselves are then for the mean of the logits over dates.
+
+    Parameters
+    ----------
+    choice : Choice
+        The choice, with its data.
+    model : pymc.Model
+        The model of `choice`.
+    idata : xarray.DataTree
+        Draws from `model`.
+
+    Returns
+    -------
+    dict of str to pandas.DataFrame
+        Probabilities as ``mean``, ``low`` and ``high``:
+
+        - "overall": by category, beside the ``plain share`` of the table;
+        - "preferences": by ``cluster`` and ``category``, the cluster "(all)" first;
+        - "preferences_over_time": by ``date`` and ``category``, if there is a drift.
+    """
+    data = choice.data
+    pooled = choice.effects == "pooled"
+    preference = latent_preferences(idata, model)
+    tables = {}
+    if choice.drift:
+        votes = _totals_by_date(choice, model)
+        few = thin(idata, data)
+        over_time = preferences_over_time(few, model, None if pooled else votes.sum(axis=0))
+        by_date = preferences_over_time(few, model, None if pooled else votes)
+        overall = (by_date * (votes.sum(axis=1)[:, None] / votes.sum())).sum("date")
+        tables["preferences_over_time"] = interval_table(over_time).reset_index()
+    elif pooled:
+        overall = preference
+    else:
+        assert data.cluster is not None
+        n_clusters = len(data.cluster.categories)
+        weight = np.bincount(data.cluster.codes, data.n, minlength=n_clusters)[:, None]
+        overall = (preference * weight / weight.sum()).sum("cluster")
+    everywhere = interval_table(overall)
+    preferences = everywhere.reset_index()
+    preferences.insert(0, "cluster", "(all)")
+    if not pooled:
+        preferences = pd.concat(
+            [preferences, interval_table(preference).reset_index()], ignore_index=True
+        )
+    plain = pd.Series(data.counts.sum(axis=0) / data.n.sum(), data.categories)
+    overall_table = everywhere.assign(**{"plain share": plain})
+    return {"overall": overall_table, "preferences": preferences} | tables
+
+
+def cluster_means(preferences: pd.DataFrame) -> pd.DataFrame:
+    """
+    Arrange the mean preferences of the clusters in a grid.
+
+    Parameters
+    ----------
+    preferences : pandas.DataFrame
+        The table "preferences" of :func:`preference_tables`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One line per cluster, one column per category.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from helpers.analysis import cluster_means
+    >>> preferences = pd.DataFrame(
+    ...     {"cluster": ["(all)", "(all)", "north", "north"], "category": ["tea", "milk"] * 2,
+    ...      "mean": [0.4, 0.6, 0.3, 0.7]}
+    ... )
+    >>> print(cluster_means(preferences).to_string())
+           tea  milk
+    north  0.3   0.7
+    """
+    categories = preferences["category"].unique()
+    k = len(categories)
+    means = preferences["mean"].to_numpy().reshape(-1, k)[1:]
+    return pd.DataFrame(means, preferences["cluster"].to_numpy()[k::k], categories)
+
+
+def scenario_menus(
+    data: CategoryCounts, scenarios: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """
+    Name the menus to predict: the full one, each category taken off, and the given ones.
+
+    A category that some row has alone on its menu is not taken off.
+
+    Parameters
+    ----------
+    data : CategoryCounts
+        The counts.
+    scenarios : mapping of str to menu, optional
+        More menus, as in :func:`~helpers.what_if`.
+
+    Returns
+    -------
+    dict
+        Name -> menu.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from helpers import CategoryCounts
+    >>> from helpers.analysis import scenario_menus
+    >>> table = pd.DataFrame({"tea": [1, 2], "milk": [1, None], "water": [0, 4]})
+    >>> data = CategoryCounts.from_wide(table, ["tea", "milk", "water"])
+    >>> list(scenario_menus(data, {"hot": ["tea"]}))
+    ['full menu', 'without tea', 'without milk', 'without water', 'hot']
+    """
+    menus: dict[str, Any] = {"full menu": list(data.categories)}
+    single = data.available.sum(axis=1) == 1
+    for category, on_menu in zip(data.categories, data.available.T, strict=True):
+        if not (single & on_menu).any():
+            menus[f"without {category}"] = {category: False}
+    return menus | dict(scenarios or {})
+
+
+def share_table(
+    data: CategoryCounts,
+    model: pm.Model,
+    idata: xr.DataTree,
+    scenarios: Mapping[str, Any] | None = None,
+) -> pd.DataFrame:
+    """
+    Tabulate the shares to expect from other menus, over all rows as their totals weigh.
+
+    Parameters
+    ----------
+    data : CategoryCounts
+        The counts that were fitted.
+    model : pymc.Model
+        A model made by :func:`~helpers.masked_regression`.
+    idata : xarray.DataTree
+        Draws from `model`, with all its free variables.
+    scenarios : mapping of str to menu, optional
+        Menus besides those of :func:`scenario_menus`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``scenario``, ``category``, ``mean``, ``low``, ``high``; the rows' own menus first.
+
+    Raises
+    ------
+    ValueError
+        For unknown categories, menus of the wrong shape, and empty menus.
+    """
+    menus = scenario_menus(data, scenarios)
+    answer = what_if(thin(idata, data), model, menus, total=True, diversion=False)
+    own = interval_table(answer["baseline"]).assign(scenario=_OWN_MENUS).reset_index()
+    shares = pd.concat([own, interval_table(answer["share"]).reset_index()], ignore_index=True)
+    return shares[["scenario", "category", "mean", "low", "high"]]
+
+
+def widen_shares(shares: pd.DataFrame) -> pd.DataFrame:
+    """
+    Arrange mean shares in a grid, in per cent.
+
+    Parameters
+    ----------
+    shares : pandas.DataFrame
+        What :func:`share_table` returned.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One line per scenario, one column per category.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from helpers.analysis import widen_shares
+    >>> shares = pd.DataFrame(
+    ...     {"scenario": ["now"] * 2, "category": ["tea", "milk"], "mean": [0.25, 0.75]}
+    ... )
+    >>> widen_shares(shares).to_dict("index")
+    {'now': {'tea': 25.0, 'milk': 75.0}}
+    """
+    wide = 100 * shares.pivot(index="scenario", columns="category", values="mean")
+    return wide.loc[shares["scenario"].unique(), shares["category"].unique()]
+
+
+def menu_tables(model: pm.Model, idata: xr.DataTree) -> dict[str, pd.DataFrame]:
+    """
+    Tabulate what the counts say about menus that nobody recorded.
+
+    Parameters
+    ----------
+    model : pymc.Model
+        A model made by :func:`~helpers.masked_regression` with ``availability="unknown"``.
+    idata : xarray.DataTree
+        Draws from `model`, with all its free variables.
+
+    Returns
+    -------
+    dict of str to pandas.DataFrame
+        "menus": the ``probability`` that each category was on the menu of each row; "psi": how
+        often each doubtful category is on a menu, as ``mean``, ``low`` and ``high``.
+    """
+    menus = menu_probabilities(idata, model).to_series().rename("probability").reset_index()
+    return {"menus": menus, "psi": interval_table(idata["posterior"].to_dataset()["psi"])}
+
+
+def _totals_by_date(choice: Choice, model: pm.Model) -> np.ndarray:
+    """Total of each cluster at each date, shape (date, cluster); one column if pooled."""
+    data = choice.data
+    dates = pd.Index(model.coords["date"]).get_indexer(data.date)
+    if choice.effects == "pooled" or data.cluster is None:
+        clusters, n_clusters = np.zeros(len(data), dtype=int), 1
+    else:
+        clusters, n_clusters = data.cluster.codes, len(data.cluster.categories)
+    totals = np.zeros((len(model.coords["date"]), n_clusters))
+    np.add.at(totals, (dates, clusters), data.n)
+    return totals

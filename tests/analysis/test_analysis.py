@@ -1,0 +1,221 @@
+"""A file goes in, a checked report and its tables come out, or nothing does."""
+
+from pathlib import Path
+
+import arviz as az
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from bs4 import BeautifulSoup
+
+from helpers import CategoryCounts, ConvergenceError, simulate_counts
+from helpers.analysis import (
+    Analysis,
+    Checks,
+    Predictions,
+    Source,
+    analyse,
+    choose,
+    menu_tables,
+    preference_tables,
+    share_table,
+)
+
+ROOT = Path(__file__).parents[2]
+RESULTS = {"posterior.nc", "preferences.csv", "shares.csv", "report.html"}
+
+
+@pytest.fixture
+def write_recorded(tmp_path):
+    """Write a table with zeros in place of empty cells."""
+
+    def write(data, **columns):
+        names = list(data.categories)
+        frame = data.to_frame()
+        frame[names] = frame[names].fillna(0)
+        frame.assign(**columns).to_csv(tmp_path / "mine.csv", index=False)
+        return tmp_path / "mine.csv"
+
+    return write
+
+
+@pytest.mark.slow
+def test_spain(tmp_path):
+    analysis = analyse(
+        ROOT / "data/spain_elections.csv",
+        cluster="province",
+        date="date",
+        scenarios={"green everywhere": {"n_green": True}, "two": ["n_left", "n_right"]},
+        draws=1_000,
+        random_seed=2,
+        progressbar=False,
+    )
+    written = analysis.write(tmp_path / "out", versions="Python 3\npymc 6")
+    results = RESULTS | {"preferences_over_time.csv"}
+    assert {path.name for path in written} == results
+    assert {path.name for path in (tmp_path / "out").iterdir()} == results
+    over_time = pd.read_csv(tmp_path / "out/preferences_over_time.csv")
+    assert np.allclose(over_time.groupby("date")["mean"].sum(), 1)
+    assert over_time["date"].nunique() == 13
+
+    preferences = pd.read_csv(tmp_path / "out/preferences.csv")
+    sums = preferences.groupby("cluster")["mean"].sum()
+    assert len(sums) == 53 and np.allclose(sums, 1)
+    shares = pd.read_csv(tmp_path / "out/shares.csv").set_index(["scenario", "category"])["mean"]
+    assert np.allclose(shares.groupby("scenario").sum(), 1)
+    assert shares["without n_green", "n_green"] == 0
+    own, everywhere = shares["menus as they were"], shares["green everywhere"]
+    assert everywhere["n_green"] > own["n_green"] and everywhere["n_left"] < own["n_left"]
+    assert shares["two", "n_left"] + shares["two", "n_right"] == pytest.approx(1)
+    posterior = xr.open_datatree(tmp_path / "out/posterior.nc", engine="h5netcdf")["posterior"]
+    assert posterior["intercept"].sizes["cluster"] == 52
+    report = (tmp_path / "out/report.html").read_text()
+    assert report.count("<img alt=") == 5 and "R-hat" in report and "pymc 6" in report
+
+
+@pytest.mark.slow
+def test_slopes_are_recovered_where_zeros_were_recorded(write_recorded):
+    """Zeros in place of empty cells, menus in columns of their own, names given as text."""
+    data, truth = simulate_counts(n_clusters=8, n_range=(2_000, 5_000), slope_sd=0.0, random_seed=5)
+    analysis = analyse(
+        write_recorded(data, offered_3=data.available[:, 2], offered_4=data.available[:, 3]),
+        categories=",".join(data.categories),
+        cluster=data.cluster_name,
+        predictors=["x"],
+        available={"category 3": "offered_3", "category 4": "offered_4"},
+        draws=600,
+        random_seed=1,
+        progressbar=False,
+    )
+    slope = analysis.idata["posterior"]["effects_mean"].sel(effect="x")
+    slope = slope / data.predictors["x"].std(ddof=0)
+    # The analysis chooses its reference: compare differences between two contrasts.
+    first, second = slope["contrast"].values[:2]
+    found = slope.sel(contrast=first) - slope.sel(contrast=second)
+    true = truth["slope_mean"]
+    expected = float(true.sel(contrast=first) - true.sel(contrast=second))
+    assert abs(float(found.mean()) - expected) < 5 * float(found.std())
+
+
+@pytest.mark.slow
+def test_unknown_menus_are_found(write_recorded, tmp_path):
+    """Nobody recorded the menus: zeros in place of empty cells, and no columns for them."""
+    data, _ = simulate_counts(n_clusters=8, n_range=(200, 500), effects="intercepts", random_seed=3)
+    analysis = analyse(
+        write_recorded(data),
+        categories=data.categories,
+        cluster=data.cluster_name,
+        availability="unknown",
+        draws=1_000,
+        random_seed=1,
+        progressbar=False,
+    )
+    analysis.write(tmp_path / "out")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == RESULTS | {"menus.csv"}
+    menus = pd.read_csv(tmp_path / "out/menus.csv")
+    assert len(menus) == data.counts.size
+    # With so many choices in a row hardly a zero is due to chance.
+    truth = data.available.ravel()
+    assert ((menus["probability"] > 0.5) == truth).mean() > 0.97
+    assert "Menus are unknown" in (tmp_path / "out/report.html").read_text()
+
+
+@pytest.fixture(scope="module", params=["known", "unknown"])
+def unfitted(request, prior_of):
+    """An analysis with draws from the prior in place of a fit, and made-up checks."""
+    data, _ = simulate_counts(
+        n_clusters=3, n_dates=4, n_categories=3, unavailable=(0.4, 0, 0), random_seed=1
+    )
+    source = Source("mine & yours.csv", data, ("Kept, but take note.",))
+    if request.param == "unknown":
+        data = CategoryCounts(data.counts, np.ones_like(data.available), data.categories)
+    drift = "walk" if request.param == "known" else "none"
+    choice = choose(data, availability=request.param, drift=drift)
+    model, idata = prior_of(choice)
+    convergence = pd.DataFrame(
+        {"rhat": [1.001, 1.004], "ess_bulk": [900.0, 3_000.0], "ess_tail": [800.4, 2_000.0]}
+    )
+    counts = np.stack([data.counts] * 40)
+    checks = Checks(convergence, Predictions(counts, 1.0, 0.5))
+    tables = preference_tables(choice, model, idata)
+    tables["shares"] = share_table(data, model, idata)
+    if request.param == "unknown":
+        tables |= menu_tables(model, idata)
+    return Analysis(source, choice, model, idata, checks, tables)
+
+
+def test_report_says_it_all(unfitted):
+    page = BeautifulSoup(unfitted.report("Python 3\npymc 6"), "html.parser")
+    unknown = unfitted.choice.availability == "unknown"
+    assert page.title.text == "Counts with menus: mine & yours.csv"
+    headings = [heading.text for heading in page.find_all("h2")]
+    assert headings == [
+        "Summary",
+        "The data",
+        "Menus",
+        "The model",
+        "Does the fit look like the data?",
+        "Latent preferences",
+        *["The menus"] * unknown,
+        "What if the menu were another?",
+        "What ran it",
+    ]
+    paragraphs = [paragraph.text for paragraph in page.find_all("p")]
+    assert paragraphs[0] == unfitted.summary
+    for said in (
+        f"{unfitted.source.data}, read from mine & yours.csv.",
+        "Kept, but take note.",
+        unfitted.choice.description,
+        unfitted.choice.evidence,
+        "Four chains of 40 draws after 1,000 of tuning; no divergent transition; largest R-hat "
+        "1.004; smallest effective sample size 800.",
+        unfitted.checks.predictions.verdict,
+        "pymc 6",
+    ):
+        assert said in paragraphs
+    # Menus, fit, preferences, and with clusters and dates two more.
+    assert len(page.find_all("img")) == (3 if unknown else 5)
+    assert plt.get_fignums() == []
+
+
+def test_summary(unfitted):
+    summary, overall = unfitted.summary, unfitted.tables["overall"]
+    n_menus = len(unfitted.data.patterns)
+    assert summary.startswith(f"12 rows, 3 categories, {n_menus} menus; ")
+    assert f"{1 - unfitted.data.available.mean():.1%} of the cells were not on the menu" in summary
+    difference = (overall["mean"] - overall["plain share"]).abs()
+    widest = overall.loc[difference.idxmax()]
+    assert (
+        f"differ most for {widest.name}: {widest['plain share']:.2%} against {widest['mean']:.2%}."
+    ) in summary
+    assert summary.endswith(unfitted.checks.predictions.verdict)
+
+
+def test_files_hold_the_tables(unfitted, tmp_path):
+    written = unfitted.write(tmp_path / "new/out")
+    unknown = unfitted.choice.availability == "unknown"
+    more = "menus.csv" if unknown else "preferences_over_time.csv"
+    assert {path.name for path in written} == RESULTS | {more}
+    for path in written:
+        if path.suffix == ".csv":
+            table = pd.read_csv(path)
+            expected = unfitted.tables[path.stem]
+            assert list(table) == list(expected)
+            np.testing.assert_allclose(table.iloc[:, -1], expected.iloc[:, -1])
+    posterior = xr.open_datatree(tmp_path / "new/out/posterior.nc", engine="h5netcdf")["posterior"]
+    xr.testing.assert_allclose(posterior["preference"], unfitted.idata["posterior"]["preference"])
+    assert "What ran it" not in (tmp_path / "new/out/report.html").read_text()
+
+
+def test_nothing_is_said_without_convergence(write_recorded, monkeypatch):
+    def few(model, *, draws, random_seed, progressbar):
+        assert (draws, random_seed, progressbar) == (5, 3, False)
+        return az.from_dict({"posterior": {"x": np.arange(20.0).reshape(4, 5)}})
+
+    monkeypatch.setattr("helpers.analysis.analysis.sample", few)
+    data, _ = simulate_counts(n_clusters=3, random_seed=1)
+    path = write_recorded(data)
+    with pytest.raises(ConvergenceError, match="The draws must not be used yet"):
+        analyse(path, categories=data.categories, draws=5, random_seed=3, progressbar=False)
