@@ -32,7 +32,7 @@ def test_chapter_runs_with_another_seed(chapter, tmp_path):
 
 
 @pytest.mark.second_seed
-def test_analysis_of_a_file_by_parameters(tmp_path):
+def test_analyse_your_counts_by_parameters(tmp_path):
     """Nobody recorded the menus; names are given as text, one scenario as a list."""
     data, _ = simulate_counts(n_clusters=8, n_range=(200, 500), effects="intercepts", random_seed=3)
     names = list(data.categories)
