@@ -48,14 +48,14 @@ def fitted(psi):
     return az.from_dict({"posterior": {"psi": np.asarray(psi, float)[None]}})
 
 
-def model(psi_of, sure=1.0, **options):
+def model(psi_of, last=1.0, **options):
     with pm.Model() as out:
         psi = pm.Beta("psi", 1, 1, shape=3)
         ZeroInflatedMultinomial(
             "counts",
             Y.sum(axis=1),
             p=P,
-            psi=psi_of(psi) if psi_of else pt.concatenate([psi, [sure]]),
+            psi=psi_of(psi) if psi_of else pt.concatenate([psi, [last]]),
             observed=Y,
             **options,
         )
@@ -96,7 +96,7 @@ class TestZeroInflated:
         np.testing.assert_allclose(menu_probabilities(fitted(DRAWS[:1]), ours)[0], expected)
 
     def test_given_that_the_menu_is_not_empty(self):
-        ours = menu_probabilities(fitted(DRAWS[:1]), model(None, sure=0.3, nonempty=True))
+        ours = menu_probabilities(fitted(DRAWS[:1]), model(None, last=0.3, nonempty=True))
         expected = [by_bayes(row[None], np.append(DRAWS[0], 0.3)) for row in Y]
         np.testing.assert_allclose(ours, expected, atol=1e-8)
 

@@ -2,6 +2,7 @@
 
 from helpers.distributions.dirichlet import MaskedDirichletMultinomial
 from helpers.distributions.masked import MaskedMultinomial
+from helpers.distributions.menu_posterior import menu_posterior
 from helpers.distributions.pattern_mixture import PatternMixtureMultinomial
 from helpers.distributions.quadrature import log_mean_over_menus
 from helpers.distributions.zero_inflated import ZeroInflatedMultinomial
@@ -14,4 +15,5 @@ __all__ = [
     "ZeroInflatedDirichletMultinomial",
     "ZeroInflatedMultinomial",
     "log_mean_over_menus",
+    "menu_posterior",
 ]

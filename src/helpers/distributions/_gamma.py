@@ -6,7 +6,7 @@ import pytensor.tensor as pt
 SHIFT = 8
 
 
-def _log_rising(log_a, count):
+def log_rising(log_a, count):
     """
     Logarithm of a (a + 1) ... (a + count - 1), to rounding, for any a and count.
 
@@ -19,7 +19,7 @@ def _log_rising(log_a, count):
     # a itself may have under-flowed, its logarithm has not.
     moved = pt.log((a + count) * _seven_factors(a + count) / _seven_factors(a)) - log_a
     stirling = (low - 0.5) * pt.log1p(count / low) + count * (pt.log(high) - 1)
-    res = stirling + _stirling_series(high) - _stirling_series(low) - moved
+    res = stirling + stirling_series(high) - stirling_series(low) - moved
     return pt.switch(pt.eq(count, 0), 0.0, res)
 
 
@@ -29,8 +29,8 @@ def _seven_factors(x):
     return (x + 4) * (square + 7) * (square + 12) * (square + 15)
 
 
-def _stirling_series(x):
-    """What Stirling's formula leaves of log Gamma(x); to 1e-14 from 8 on."""
+def stirling_series(x):
+    """What Stirling's formula leaves of log Gamma(x); to 1e-14 from `SHIFT` on."""
     y = 1 / (x * x)
     return (
         1 / 12
@@ -42,7 +42,7 @@ def _stirling_series(x):
     ) / x
 
 
-def _log_gamma_draws(log_a, shape, rng):
+def log_gamma_draws(rng, shape, log_a):
     """Logarithms of Gamma(a, 1) draws, which do not under-flow where a is small."""
     a = pt.exp(log_a)
     rng, whole = pt.random.gamma(a + 1, scale=1.0, size=shape, rng=rng, return_next_rng=True)

@@ -1,28 +1,75 @@
 """Menus that nobody recorded: their parameters, draws and sums."""
 
+from typing import Any
+
 import numpy as np
 import pytensor.tensor as pt
-from pymc.distributions.dist_math import check_parameters
 from pytensor.graph.basic import Variable
+from pytensor.tensor import TensorLike, TensorVariable
 
-from helpers.distributions._parameters import (
-    _as_float,
-    _constant,
-    as_logits,
-    log_coefficient,
-    on_support,
+from helpers.distributions._groups import any_of_group
+from helpers.distributions._parameters import as_float, constant_of
+
+# Menus that are gone through one by one: this many categories in doubt make 65,536 of them.
+ENUMERATION_LIMIT = 16
+
+
+def as_psi(
+    psi: TensorLike, available: TensorLike | None, nonempty: bool
+) -> tuple[TensorVariable, TensorVariable]:
+    """Coerce what is known of menus, refusing constants that are out of range."""
+    psi = as_float(psi)
+    values = constant_of(psi)
+    if values is not None and not ((values >= 0) & (values <= 1)).all():
+        wrong = values[~((values >= 0) & (values <= 1))]
+        raise ValueError(
+            "`psi` is the probability of being on the menu and must lie between 0 and 1: found "
+            f"{wrong[:3].tolist()}."
+        )
+    if available is None:
+        available = np.full(psi.type.shape[-1] or 1, np.nan)
+    available = as_float(available)
+    known = constant_of(available)
+    if known is not None and not (np.isnan(known) | np.isin(known, (0, 1))).all():
+        wrong = known[~(np.isnan(known) | np.isin(known, (0, 1)))]
+        raise ValueError(
+            "`available` holds 1 (on the menu), 0 (not) and NaN (unknown): found "
+            f"{wrong[:3].tolist()}."
+        )
+    if known is not None and values is not None:
+        full = np.where(np.isnan(known), values, known)
+        if not ((full > 0) if nonempty else (full == 1)).any(axis=-1).all():
+            raise ValueError(
+                "No category is certain to be on the menu, which may then be empty: give one of "
+                "them psi = 1 or available = 1, or nonempty=True if psi is meant given that it is "
+                "not."
+            )
+    return psi, available
+
+
+PSI_REQUIRED = (
+    "0 <= psi <= 1, and in every row a category that is certain to be on the menu (psi = 1, or "
+    "available = 1; or nonempty=True, if psi is meant given that the menu is not empty)"
 )
 
-# A group's menus can only be gone through one by one; this many categories make 65,536 of them.
-GROUP_LIMIT = 16
+
+def psi_conditions(psi: TensorVariable, nonempty: bool) -> tuple[TensorVariable, TensorVariable]:
+    """What `PSI_REQUIRED` says, row by row."""
+    never_empty = pt.any(pt.gt(psi, 0) if nonempty else pt.ge(psi, 1), axis=-1)
+    return pt.all(pt.ge(psi, 0) & pt.le(psi, 1), axis=-1), never_empty
 
 
-def effective_psi(psi, available):
+def effective_psi(psi: TensorVariable, available: TensorVariable) -> TensorVariable:
     """Probabilities of being on the menu, with what is known put in."""
     return pt.switch(pt.isnan(available), psi, available)
 
 
-def draw_menus(psi, nonempty, size, rng):
+def log_nonempty(psi: TensorVariable) -> TensorVariable:
+    """Log-probability that the menu is not empty."""
+    return pt.log1p(-pt.prod(1 - psi, axis=-1))
+
+
+def draw_menus(rng, size, psi, nonempty):
     """Draw which categories are on the menu, perhaps given that one of them is."""
     shape = pt.concatenate([size, [psi.shape[-1]]])
     rng, u = pt.random.uniform(size=shape, rng=rng, return_next_rng=True)
@@ -37,117 +84,82 @@ def draw_menus(psi, nonempty, size, rng):
     first_p = psi * off_before
     first_p = first_p / pt.sum(first_p, axis=-1, keepdims=True)
     rng, first = pt.random.categorical(first_p, size=size, rng=rng, return_next_rng=True)
-    place = pt.arange(psi.shape[-1])
-    return rng, pt.eq(place, first[..., None]) | (pt.gt(place, first[..., None]) & menu)
+    category = pt.arange(psi.shape[-1])
+    return rng, pt.eq(category, first[..., None]) | (pt.gt(category, first[..., None]) & menu)
 
 
-_NEED = (
-    "n >= 0, 0 <= psi <= 1, and in every row a category that is sure to be on the menu (psi = 1, "
-    "or available = 1; or nonempty=True, if psi is meant given that the menu is not empty)"
-)
-
-
-def psi_is_right(psi, nonempty):
-    some = pt.any(pt.gt(psi, 0) if nonempty else pt.ge(psi, 1), axis=-1)
-    return pt.all(pt.ge(psi, 0) & pt.le(psi, 1), axis=-1), some
-
-
-def as_menu_parameters(logits, p, psi, available, nonempty):
-    """Coerce, and refuse constants that are out of range."""
-    logits = as_logits(logits, p)
-    psi = _as_float(psi)
-    values = _constant(psi)
-    if values is not None and not ((values >= 0) & (values <= 1)).all():
-        wrong = values[~((values >= 0) & (values <= 1))]
-        raise ValueError(
-            "`psi` is the probability of being on the menu and must lie between 0 and 1: found "
-            f"{wrong[:3].tolist()}."
-        )
-    if available is None:
-        available = np.full(psi.type.shape[-1] or 1, np.nan)
-    available = _as_float(available)
-    known = _constant(available)
-    if known is not None and not (np.isnan(known) | np.isin(known, (0, 1))).all():
-        wrong = known[~(np.isnan(known) | np.isin(known, (0, 1)))]
-        raise ValueError(
-            "`available` holds 1 (on the menu), 0 (not) and NaN (unknown): found "
-            f"{wrong[:3].tolist()}."
-        )
-    if known is not None and values is not None:
-        full = np.where(np.isnan(known), values, known)
-        some = (full > 0).any(axis=-1) if nonempty else (full == 1).any(axis=-1)
-        if not np.all(some):
-            raise ValueError(
-                "No category is sure to be on the menu, so that it may be empty: give one of them "
-                "psi = 1 or available = 1, or nonempty=True if psi is meant given that it is not."
-            )
-    return logits, psi, available
-
-
-def _observed(counts):
+def as_observed(counts: Any) -> np.ndarray | None:
     """Observed counts as an array, 0 where missing; None if there are none or they are symbolic."""
     if counts is None or isinstance(counts, Variable):
         return None
     return np.ma.filled(np.ma.masked_invalid(np.asarray(counts, float)), 0)
 
 
-def _refuse_off_menu(name, counts, available, group=None):
-    wrong = (counts > 0) & (available == 0)
-    if wrong.any():
-        rows = np.unique(np.argwhere(wrong)[:, 0]) if wrong.ndim > 1 else [0]
-        of = "" if group is None else ", or another row of their group has,"
+def number_of_categories(*tensors: TensorVariable) -> int:
+    """Length of the last axis, on which the number of menus depends."""
+    lengths = [x.type.shape[-1] for x in tensors]
+    known = max((length for length in lengths if length is not None), default=1)
+    if known == 1 and None in lengths:
         raise ValueError(
-            f"The observed counts of {name!r} hold choices of categories that `available` says "
-            f"were not on the menu. Rows that have them{of} {list(map(int, rows[:10]))}."
+            "The number of categories must be known before anything is evaluated, as the sum over "
+            "menus depends on it, and none of `logits`, `psi` and the counts has a last axis of "
+            "known length: give one of them a shape, as in pt.vector(shape=(4,))."
         )
+    return known
 
 
-def in_doubt_somewhere(value, available, codes=None):
-    """Categories that are in doubt in some row, as far as constants tell."""
-    known = _constant(available)
-    counts = _constant(value)
-    n_categories = value.type.shape[-1] or available.type.shape[-1]
+def positions_in_doubt(
+    value: TensorVariable,
+    n_categories: int,
+    known: np.ndarray | None,
+    codes: np.ndarray | None = None,
+) -> np.ndarray:
+    """Positions of the categories in doubt in one row or another, as far as constants tell."""
     doubt = np.ones(n_categories, bool) if known is None else np.isnan(known)
+    counts = constant_of(value)
     if counts is not None:
-        zero = counts == 0
+        chosen = counts != 0
         if codes is not None:
-            chosen = np.zeros((codes.max() + 1, n_categories), bool)
-            np.logical_or.at(chosen, codes, ~zero)
-            zero = ~chosen[codes]
-        doubt = doubt & zero
+            by_group = np.zeros((codes.max() + 1, n_categories), bool)
+            np.logical_or.at(by_group, codes, chosen)
+            chosen = by_group[codes]
+        doubt = doubt & ~chosen
     doubt = np.broadcast_to(doubt, (*doubt.shape[:-1], n_categories))
     return np.flatnonzero(doubt.reshape(-1, n_categories).any(axis=0))
 
 
-def _columns_in_doubt(value, places, *tensors):
+def refuse_too_many(positions: np.ndarray, unit: str = "", remedy: str = "") -> None:
+    """Refuse more categories in doubt than can be enumerated."""
+    if len(positions) > ENUMERATION_LIMIT:
+        raise ValueError(
+            f"{len(positions)} categories are in doubt, which makes 2 to the power of as many "
+            f"menus{unit}; up to {ENUMERATION_LIMIT} are possible. Say in `available` which are "
+            f"known{remedy}."
+        )
+
+
+def chosen_and_in_doubt(value, psi, codes=None):
+    """Which categories of a menu were chosen, are certain to be on it, and are in doubt."""
+    positive = any_of_group(pt.gt(value, 0), codes)
+    certain = positive | pt.ge(psi, 1)
+    return positive, certain, pt.invert(positive) & pt.lt(psi, 1) & pt.gt(psi, 0)
+
+
+def columns_in_doubt(value, positions, *tensors):
     """Leave out, row by row if the counts are constant, the columns that cannot be in doubt."""
-    counts = _constant(value)
+    counts = constant_of(value)
     if counts is None:
-        return [x[..., places] for x in tensors]
-    zero = counts[..., places] == 0
+        return [x[..., positions] for x in tensors]
+    zero = counts[..., positions] == 0
     most = max(1, int(zero.sum(axis=-1).max()))
     keep = np.argsort(~zero, axis=-1, kind="stable")[..., :most]
-    return [pt.take_along_axis(x[..., places], keep, axis=-1) for x in tensors]
+    return [pt.take_along_axis(x[..., positions], keep, axis=-1) for x in tensors]
 
 
-def _chosen(value, logits, psi, sure):
-    """Log-probability if only the sure were on the menu, and the others' weights against them."""
-    on = pt.gt(psi, 0)
-    masked = pt.switch(on & pt.gt(logits, -np.inf), logits, -np.inf)
-    some = pt.any(sure & pt.gt(masked, -np.inf), axis=-1, keepdims=True)
-    # Without any choices nothing need be sure, and the log-probability is 0.
-    total = pt.logsumexp(
-        pt.switch(some, pt.switch(sure, masked, -np.inf), 0.0), axis=-1, keepdims=True
-    )
-    log_p = masked - total
-    res = pt.sum(pt.switch(pt.gt(value, 0), value * log_p, 0.0), axis=-1)
-    return res + log_coefficient(value), log_p
-
-
-def menu_weights(psi, in_doubt, places):
+def menu_weights(psi, in_doubt, positions):
     """Log-probabilities of all menus of the categories in doubt, on a new last axis."""
     weight = pt.zeros_like(psi[..., :1])
-    for k in places:
+    for k in positions:
         doubt = in_doubt[..., k]
         p = pt.switch(doubt, psi[..., k], 0.5)
         off = pt.switch(doubt, pt.log1p(-p), 0.0)
@@ -156,24 +168,9 @@ def menu_weights(psi, in_doubt, places):
     return weight
 
 
-def menu_totals(log_ratio, places):
+def menu_totals(log_ratio, positions):
     """Log of 1 plus the weights on the menu, for the same menus in the same order."""
     total = pt.zeros_like(log_ratio[..., :1])
-    for k in places:
+    for k in positions:
         total = pt.concatenate([total, pt.logaddexp(total, log_ratio[..., k, None])], axis=-1)
     return total
-
-
-def _log_some(psi):
-    """Log-probability that the menu is not empty."""
-    return pt.log1p(-pt.prod(1 - psi, axis=-1))
-
-
-def _checked(res, value, n, psi, conditional):
-    """What holds for every row: nothing chosen is certain, and parameters must be right."""
-    if conditional:
-        res = res - _log_some(psi)
-    res = pt.switch(pt.eq(pt.sum(value, axis=-1), 0) & pt.eq(n, 0), 0.0, res)
-    return check_parameters(
-        on_support(res, value, n), pt.ge(n, 0), *psi_is_right(psi, conditional), msg=_NEED
-    )

@@ -1,60 +1,52 @@
 """Counts that scatter more than a multinomial, on known menus."""
 
+from typing import Any
+
 import numpy as np
 import pytensor.tensor as pt
 from pymc.distributions.dist_math import check_parameters
-from pymc.distributions.distribution import Discrete, SymbolicRandomVariable
+from pymc.distributions.distribution import Discrete
+from pytensor.tensor import TensorLike, TensorVariable
 
-from helpers.distributions._gamma import _log_gamma_draws, _log_rising
-from helpers.distributions._parameters import (
-    _positive,
-    as_available,
-    as_logits,
-    as_rv_inputs,
-    as_total,
-    log_coefficient,
-    on_support,
-)
+from helpers.distributions._counts import CountsRV, adds_up, log_coefficient, something_on_menu
+from helpers.distributions._gamma import log_gamma_draws, log_rising
+from helpers.distributions._parameters import as_available, as_logits, as_positive, as_total
 from helpers.distributions.masked import MaskedMultinomial, MaskedMultinomialRV
+from helpers.ops.shares import masked_log_softmax
 
 __all__ = ["MaskedDirichletMultinomial"]
 
 
-_MASKED_NEED = "n >= 0, concentration > 0, at least one category with p > 0 available in every row"
+_REQUIRED = "n >= 0, concentration > 0, at least one category with p > 0 available in every row"
 
 
-class MaskedDirichletMultinomialRV(SymbolicRandomVariable):
+class MaskedDirichletMultinomialRV(CountsRV):
     name = "masked_dirichlet_multinomial"
     extended_signature = "[rng],[size],(),(k),(),(k)->[rng],(k)"
     _print_name = ("MaskedDirichletMultinomial", "\\operatorname{MaskedDirichletMultinomial}")
 
-    @classmethod
-    def rv_op(cls, n, logits, concentration, available, *, size=None, rng=None):
-        parameters, size, rng = as_rv_inputs(cls, (n, logits, concentration, available), size, rng)
-        n, logits, concentration, available = parameters
+    @staticmethod
+    def draw(rng, size, n, logits, concentration, available):
         concentration = check_parameters(
             concentration,
             pt.all(pt.gt(concentration, 0)),
-            msg=_MASKED_NEED,
+            msg=_REQUIRED,
             can_be_replaced_by_ninf=False,
         )
-        log_p = pt.special.log_softmax(pt.switch(available, logits, -np.inf), axis=-1)
-        log_a = log_p + pt.log(concentration)[..., None]
+        log_a = masked_log_softmax(logits, available) + pt.log(concentration)[..., None]
         shape = pt.concatenate([size, [log_a.shape[-1]]])
-        next_rng, log_gamma = _log_gamma_draws(log_a, shape, rng)
-        draws = MaskedMultinomialRV.rv_op(n, log_gamma, available, size=size, rng=next_rng)
-        inputs = [rng, size, *parameters]
-        return cls(inputs=inputs, outputs=list(draws.owner.outputs))(*inputs)
+        rng, log_gamma = log_gamma_draws(rng, shape, log_a)
+        return MaskedMultinomialRV.draw(rng, size, n, log_gamma, available)
 
 
 class MaskedDirichletMultinomial(Discrete):
     r"""
     Dirichlet-multinomial distribution over the categories that were on the menu.
 
-    Unlike :class:`pymc.DirichletMultinomial`, which has no place for a category that could not be
-    chosen, it leaves those out. Unlike :class:`~helpers.MaskedMultinomial`, the probabilities
-    themselves scatter from row to row, so that counts of the same preferences and the same menu
-    differ by more than chance; as the concentration grows the two become the same.
+    Unlike :class:`pymc.DirichletMultinomial`, it leaves out the categories that could not be
+    chosen. Unlike :class:`~helpers.MaskedMultinomial`, the probabilities themselves scatter from
+    row to row, so that counts of the same preferences and the same menu differ by more than
+    chance; as the concentration grows the two become the same.
 
     .. math::
 
@@ -126,8 +118,17 @@ class MaskedDirichletMultinomial(Discrete):
     rv_op = MaskedDirichletMultinomialRV.rv_op
 
     @classmethod
-    def dist(cls, n, logits=None, *, p=None, concentration, available, **kwargs):
-        concentration = _positive(concentration, "concentration")
+    def dist(
+        cls,
+        n: TensorLike,
+        logits: TensorLike | None = None,
+        *,
+        p: TensorLike | None = None,
+        concentration: TensorLike,
+        available: TensorLike,
+        **kwargs: Any,
+    ) -> TensorVariable:
+        concentration = as_positive(concentration, "concentration")
         logits = as_logits(logits, p)
         return super().dist([as_total(n), logits, concentration, as_available(available)], **kwargs)
 
@@ -135,31 +136,19 @@ class MaskedDirichletMultinomial(Discrete):
         return MaskedMultinomial.support_point(rv, size, n, logits, available)
 
     def logp(value, n, logits, concentration, available):
-        """
-        Log-probability of counts.
-
-        Parameters
-        ----------
-        value : tensor_like of int
-            Counts, with the K categories on the last axis.
-
-        Returns
-        -------
-        TensorVariable
-        """
-        masked = pt.switch(available, logits, -np.inf)
+        """Log-probability of counts, with the K categories on the last axis."""
         log_phi = pt.log(concentration)
-        log_a = pt.special.log_softmax(masked, axis=-1) + log_phi[..., None]
+        log_a = masked_log_softmax(logits, available) + log_phi[..., None]
         positive = pt.gt(value, 0)
         # Only what was chosen has a term, so nothing is said of the categories off the menu.
-        rising = _log_rising(pt.switch(positive, log_a, 0.0), pt.switch(positive, value, 0))
+        rising = log_rising(pt.switch(positive, log_a, 0.0), pt.switch(positive, value, 0))
         total = pt.sum(value, axis=-1)
-        res = log_coefficient(value) + pt.sum(rising, axis=-1) - _log_rising(log_phi, total)
-        impossible = pt.any(positive & pt.invert(available), axis=-1)
+        res = log_coefficient(value) + pt.sum(rising, axis=-1) - log_rising(log_phi, total)
+        on_menu = pt.all(available | pt.invert(positive), axis=-1)
         return check_parameters(
-            on_support(pt.switch(impossible, -np.inf, res), value, n),
+            pt.switch(adds_up(value, n) & on_menu, res, -np.inf),
             pt.ge(n, 0),
             pt.gt(concentration, 0),
-            pt.any(pt.gt(masked, -np.inf), axis=-1),
-            msg=_MASKED_NEED,
+            something_on_menu(logits, available),
+            msg=_REQUIRED,
         )

@@ -1,20 +1,18 @@
 """PyMC distributions of counts over categories that were not always on the menu."""
 
-import numpy as np
+from typing import Any
+
 import pytensor.tensor as pt
 from pymc.distributions.dist_math import check_parameters
-from pymc.distributions.distribution import Discrete, SymbolicRandomVariable
+from pymc.distributions.distribution import Discrete
 from pymc.distributions.shape_utils import rv_size_is_none
+from pytensor.tensor import TensorLike, TensorVariable
 from pytensor.tensor.random.basic import multinomial
 
-from helpers.distributions._parameters import (
-    as_available,
-    as_logits,
-    as_rv_inputs,
-    as_total,
-    log_coefficient,
-)
+from helpers.distributions._counts import CountsRV, log_coefficient
+from helpers.distributions._parameters import as_available, as_logits, as_total
 from helpers.ops.likelihood import masked_log_likelihood
+from helpers.ops.shares import masked_softmax
 
 __all__ = ["MaskedMultinomial"]
 
@@ -22,25 +20,16 @@ __all__ = ["MaskedMultinomial"]
 _REQUIRED = "n >= 0, at least one category with p > 0 available in every row"
 
 
-def _on_menu(logits, available):
-    """Logits with unavailable categories at -inf: exact in value and in gradient."""
-    return pt.switch(available, logits, -np.inf)
-
-
-class MaskedMultinomialRV(SymbolicRandomVariable):
+class MaskedMultinomialRV(CountsRV):
     name = "masked_multinomial"
     extended_signature = "[rng],[size],(),(k),(k)->[rng],(k)"
     _print_name = ("MaskedMultinomial", "\\operatorname{MaskedMultinomial}")
 
-    @classmethod
-    def rv_op(cls, n, logits, available, *, size=None, rng=None):
-        parameters = pt.as_tensor(n, dtype=int), logits, available
-        (n, logits, available), size, rng = as_rv_inputs(cls, parameters, size, rng)
-
+    @staticmethod
+    def draw(rng, size, n, logits, available):
         # The multinomial sampler gives whatever rounding leaves over to the last category, which
         # may not be on the menu. Drawing in ascending order of p makes the last the likeliest.
-        logits_b, available_b = pt.broadcast_arrays(logits, available)
-        p = pt.special.softmax(_on_menu(logits_b, available_b), axis=-1)
+        p = masked_softmax(*pt.broadcast_arrays(logits, available))
         # The sampler does not check: it would turn p = NaN into absurd counts.
         p = check_parameters(
             p, pt.ge(n, 0), pt.invert(pt.isnan(p)), msg=_REQUIRED, can_be_replaced_by_ninf=False
@@ -50,10 +39,7 @@ class MaskedMultinomialRV(SymbolicRandomVariable):
             n, pt.take_along_axis(p, order, axis=-1), size=size, rng=rng, return_next_rng=True
         )
         back = pt.broadcast_to(pt.argsort(order, axis=-1), ascending.shape)
-        draws = pt.take_along_axis(ascending, back, axis=-1)
-
-        inputs = [rng, size, n, logits, available]
-        return cls(inputs=inputs, outputs=[next_rng, draws])(*inputs)
+        return next_rng, pt.take_along_axis(ascending, back, axis=-1)
 
 
 class MaskedMultinomial(Discrete):
@@ -141,16 +127,22 @@ class MaskedMultinomial(Discrete):
     rv_op = MaskedMultinomialRV.rv_op
 
     @classmethod
-    def dist(cls, n, logits=None, *, p=None, available, **kwargs):
-        n = as_total(n)
-        logits = as_logits(logits, p)
-        available = as_available(available)
-        return super().dist([n, logits, available], **kwargs)
+    def dist(
+        cls,
+        n: TensorLike,
+        logits: TensorLike | None = None,
+        *,
+        p: TensorLike | None = None,
+        available: TensorLike,
+        **kwargs: Any,
+    ) -> TensorVariable:
+        parameters = [as_total(n), as_logits(logits, p), as_available(available)]
+        return super().dist(parameters, **kwargs)
 
     def support_point(rv, size, n, logits, available):
         # Largest remainders: whole counts that sum to n, none of them off the menu.
         menu = pt.broadcast_to(available, pt.broadcast_arrays(logits, available)[0].shape)
-        mean = n[..., None] * pt.special.softmax(_on_menu(logits, available), axis=-1)
+        mean = n[..., None] * masked_softmax(logits, available)
         whole = pt.floor(mean)
         left_over = n - pt.sum(whole, axis=-1)
         remainder = pt.switch(menu, mean - whole, -1.0)
@@ -161,28 +153,14 @@ class MaskedMultinomial(Discrete):
         return point
 
     def logp(value, n, logits, available):
-        """
-        Log-probability of counts.
-
-        Parameters
-        ----------
-        value : tensor_like of int
-            Counts, with the K categories on the last axis.
-
-        Returns
-        -------
-        TensorVariable
-        """
-        coefficient = log_coefficient(value)
+        """Log-probability of counts, with the K categories on the last axis."""
         tensors = [value, logits, pt.as_tensor(n)[..., None], available]
         aligned = len({x.type.broadcastable[:-1] for x in tensors}) == 1 and value.ndim == 2
         if aligned:
             by_row, _, proper = masked_log_likelihood(logits, value, n, available)
-        else:  # any number of axes, some of them stretched
-            value, logits, total, available = pt.broadcast_arrays(*tensors)
-            in_rows = [x.reshape((-1, x.shape[-1])) for x in (logits, value, available)]
-            by_row, _, proper = masked_log_likelihood(
-                in_rows[0], in_rows[1], total[..., 0].flatten(), in_rows[2]
-            )
-            by_row = by_row.reshape(value.shape[:-1], ndim=value.ndim - 1)
-        return check_parameters(by_row + coefficient, proper, msg=_REQUIRED)
+        else:  # any number of axes, of which one or another may be stretched
+            full = pt.broadcast_arrays(*tensors)
+            rows = [x.reshape((-1, x.shape[-1])) for x in full]
+            by_row, _, proper = masked_log_likelihood(rows[1], rows[0], rows[2][:, 0], rows[3])
+            by_row = by_row.reshape(full[0].shape[:-1], ndim=full[0].ndim - 1)
+        return check_parameters(by_row + log_coefficient(value), proper, msg=_REQUIRED)

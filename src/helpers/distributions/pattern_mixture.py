@@ -1,47 +1,55 @@
 """Counts whose menu is one of a few known patterns."""
 
+from typing import Any
+
 import numpy as np
 import pytensor.tensor as pt
 from pymc.distributions.dist_math import check_parameters
-from pymc.distributions.distribution import Discrete, SymbolicRandomVariable
+from pymc.distributions.distribution import Discrete
+from pytensor.tensor import TensorLike, TensorVariable
 
-from helpers.distributions._menus import _observed
-from helpers.distributions._parameters import (
-    _as_float,
-    _constant,
-    _log,
-    as_available,
-    as_logits,
-    as_rv_inputs,
-    as_total,
+from helpers.distributions._counts import (
+    CountsRV,
+    adds_up,
     log_coefficient,
-    on_support,
+    log_or_ninf,
+    something_on_menu,
+    sum_of_chosen,
+)
+from helpers.distributions._menus import as_observed
+from helpers.distributions._parameters import (
+    as_available,
+    as_float,
+    as_logits,
+    as_total,
+    constant_of,
 )
 from helpers.distributions.masked import MaskedMultinomial, MaskedMultinomialRV
+from helpers.ops.shares import masked_log_softmax
 
 __all__ = ["PatternMixtureMultinomial"]
 
 
-class PatternMixtureMultinomialRV(SymbolicRandomVariable):
+class PatternMixtureMultinomialRV(CountsRV):
     name = "pattern_mixture_multinomial"
     extended_signature = "[rng],[size],(),(k),(m,k),(m)->[rng],(k)"
     _print_name = ("PatternMixtureMultinomial", "\\operatorname{PatternMixtureMultinomial}")
 
-    @classmethod
-    def rv_op(cls, n, logits, patterns, weights, *, size=None, rng=None):
-        parameters, size, rng = as_rv_inputs(cls, (n, logits, patterns, weights), size, rng)
-        n, logits, patterns, weights = parameters
-        next_rng, which = pt.random.categorical(weights, size=size, rng=rng, return_next_rng=True)
-        chosen = pt.eq(which[..., None], pt.arange(weights.shape[-1]))
-        menu = pt.any(chosen[..., None] & patterns, axis=-2)
-        draws = MaskedMultinomialRV.rv_op(n, logits, menu, size=size, rng=next_rng)
-        inputs = [rng, size, *parameters]
-        return cls(inputs=inputs, outputs=list(draws.owner.outputs))(*inputs)
+    @staticmethod
+    def draw(rng, size, n, logits, patterns, weights):
+        rng, which = pt.random.categorical(weights, size=size, rng=rng, return_next_rng=True)
+        return MaskedMultinomialRV.draw(rng, size, n, logits, _menu(patterns, weights, which))
+
+
+def _menu(patterns, weights, which):
+    """The patterns of these numbers."""
+    chosen = pt.eq(which[..., None], pt.arange(weights.shape[-1]))
+    return pt.any(chosen[..., None] & patterns, axis=-2)
 
 
 class PatternMixtureMultinomial(Discrete):
     r"""
-    Multinomial whose menu is one of a few known patterns, nobody knows which.
+    Multinomial whose menu is one of a few known patterns, but nobody recorded which.
 
     Unlike :class:`~helpers.MaskedMultinomial`, it is not told each row's menu, but which menus
     there were and how frequent they are. With one pattern the two are the same.
@@ -87,7 +95,7 @@ class PatternMixtureMultinomial(Discrete):
 
     Examples
     --------
-    The second category was on the menu of one place in four. A zero of it has two explanations:
+    The second category was on one menu in four, so a zero of it has two explanations:
 
     >>> import pymc as pm
     >>> from helpers import PatternMixtureMultinomial
@@ -105,15 +113,27 @@ class PatternMixtureMultinomial(Discrete):
 
     def __new__(cls, name, *args, observed=None, **kwargs):
         variable = super().__new__(cls, name, *args, observed=observed, **kwargs)
-        counts, patterns = _observed(observed), _constant(variable.owner.inputs[4])
-        if counts is not None and patterns is not None and patterns.ndim == 2:
-            _refuse_impossible(name, counts, patterns.astype(bool))
+        counts = as_observed(observed)
+        if counts is not None and isinstance(variable.owner.op, cls.rv_type):
+            *_, patterns, _ = variable.owner.op.dist_params(variable.owner)
+            menus = constant_of(patterns)
+            if menus is not None and menus.ndim == 2:
+                _refuse_impossible(name, counts, menus.astype(bool))
         return variable
 
     @classmethod
-    def dist(cls, n, logits=None, *, p=None, patterns, weights, **kwargs):
-        weights = _as_float(weights)
-        values = _constant(weights)
+    def dist(
+        cls,
+        n: TensorLike,
+        logits: TensorLike | None = None,
+        *,
+        p: TensorLike | None = None,
+        patterns: TensorLike,
+        weights: TensorLike,
+        **kwargs: Any,
+    ) -> TensorVariable:
+        weights = as_float(weights)
+        values = constant_of(weights)
         if values is not None and ((values < 0).any() or not np.allclose(values.sum(axis=-1), 1)):
             raise ValueError(
                 "`weights` must be non-negative and sum to 1: they sum to "
@@ -129,34 +149,20 @@ class PatternMixtureMultinomial(Discrete):
 
     def support_point(rv, size, n, logits, patterns, weights):
         # The counts expected under the heaviest pattern.
-        heaviest = pt.eq(pt.argmax(weights, axis=-1)[..., None], pt.arange(weights.shape[-1]))
-        menu = pt.any(heaviest[..., None] & patterns, axis=-2)
+        menu = _menu(patterns, weights, pt.argmax(weights, axis=-1))
         return MaskedMultinomial.support_point(rv, size, n, logits, menu)
 
     def logp(value, n, logits, patterns, weights):
-        """
-        Log-probability of counts.
-
-        Parameters
-        ----------
-        value : tensor_like of int
-            Counts, with the K categories on the last axis.
-
-        Returns
-        -------
-        TensorVariable
-        """
-        masked = pt.switch(patterns, logits[..., None, :], -np.inf)
-        log_p = pt.special.log_softmax(masked, axis=-1)
-        y = value[..., None, :]
-        terms = _log(weights) + pt.sum(pt.switch(pt.gt(y, 0), y * log_p, 0.0), axis=-1)
+        """Log-probability of counts, with the K categories on the last axis."""
+        log_p = masked_log_softmax(logits[..., None, :], patterns)
+        terms = log_or_ninf(weights) + sum_of_chosen(value[..., None, :], log_p)
         possible = pt.any(pt.gt(terms, -np.inf), axis=-1)
         terms = pt.switch(possible[..., None], terms, 0.0)
         res = log_coefficient(value) + pt.logsumexp(terms, axis=-1)
         return check_parameters(
-            on_support(pt.switch(possible, res, -np.inf), value, n),
+            pt.switch(adds_up(value, n) & possible, res, -np.inf),
             pt.ge(n, 0),
-            pt.all(pt.any(pt.gt(masked, -np.inf), axis=-1), axis=-1),
+            pt.all(something_on_menu(logits[..., None, :], patterns), axis=-1),
             pt.all(pt.ge(weights, 0), axis=-1),
             pt.isclose(pt.sum(weights, axis=-1), 1),
             msg="n >= 0, a category with p > 0 in every pattern, weights >= 0, sum(weights) = 1",
@@ -169,6 +175,6 @@ def _refuse_impossible(name, counts, patterns):
     if not possible.all():
         raise ValueError(
             f"The observed counts of {name!r} are impossible under every pattern in rows "
-            f"{np.flatnonzero(~possible)[:10].tolist()}: add patterns that hold all that was "
-            "chosen there."
+            f"{np.flatnonzero(~possible)[:10].tolist()}: add patterns with all categories "
+            "that were chosen there."
         )

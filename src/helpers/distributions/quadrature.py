@@ -3,6 +3,10 @@
 import numpy as np
 import pytensor.tensor as pt
 from pytensor.gradient import disconnected_grad
+from pytensor.tensor import TensorLike, TensorVariable
+
+from helpers.distributions._gamma import SHIFT, stirling_series
+from helpers.distributions._parameters import as_float
 
 __all__ = ["log_mean_over_menus"]
 
@@ -15,12 +19,14 @@ NATS = 30.0
 LARGEST_LOG_RATIO = 300.0
 
 
-def log_mean_over_menus(n, log_ratio, psi, in_doubt):
+def log_mean_over_menus(
+    n: TensorLike, log_ratio: TensorLike, psi: TensorLike, in_doubt: TensorLike
+) -> TensorVariable:
     r"""
     Logarithm of the mean of (1 + sum of the weights on the menu) to the power of -n.
 
-    With :math:`r_k` the weight of category k relative to all that are sure to be on the menu, and
-    independent :math:`a_k` that are 1 with probability :math:`\psi_k`, this is
+    With :math:`r_k` the weight of category k relative to all that are certain to be on the menu,
+    and independent :math:`a_k` that are 1 with probability :math:`\psi_k`, this is
 
     .. math::
 
@@ -75,12 +81,11 @@ def log_mean_over_menus(n, log_ratio, psi, in_doubt):
     >>> print(np.exp(log_mean.eval()).round(10))
     0.8125
     """
-    # Python's own numbers would become single precision.
-    n, log_ratio, psi = (pt.as_tensor(x).astype("float64") for x in (n, log_ratio, psi))
+    n, log_ratio = as_float(n), as_float(log_ratio)
     in_doubt = pt.as_tensor(in_doubt)
-    psi = pt.switch(in_doubt, psi, 0.0)
+    chance = pt.switch(in_doubt, as_float(psi), 0.0)
     log_ratio = pt.switch(in_doubt, pt.minimum(log_ratio, LARGEST_LOG_RATIO), 0.0)
-    low, high = _range(n, log_ratio, psi, in_doubt)
+    low, high = _range(n, log_ratio, chance, in_doubt)
     widest = pt.max((high - low) / _step(n))
     count = pt.cast(pt.ceil(disconnected_grad(widest)), "int64") + 1
     low, high = disconnected_grad(low), disconnected_grad(high)
@@ -89,7 +94,9 @@ def log_mean_over_menus(n, log_ratio, psi, in_doubt):
 
     u = (n[..., None] * pt.exp(s))[..., None]
     factors = (
-        1 - psi[..., None, :] + psi[..., None, :] * pt.exp(-u * pt.exp(log_ratio)[..., None, :])
+        1
+        - chance[..., None, :]
+        + chance[..., None, :] * pt.exp(-u * pt.exp(log_ratio)[..., None, :])
     )
     log_f = pt.sum(pt.log(factors), axis=-1) - n[..., None] * (pt.expm1(s) - s)
     return _log_scale(n) + pt.log(h) + pt.logsumexp(log_f, axis=-1)
@@ -106,7 +113,7 @@ def _range(n, log_ratio, psi, in_doubt):
     gain = pt.maximum(log_odds, 0.0)
     ratio = pt.switch(in_doubt, pt.exp(log_ratio), 0.0)
     # The heaviest menu at any u holds what gains more than it costs, u r < logit psi: sorted by
-    # r / logit psi it is all up to some place. Those that never gain come last.
+    # r / logit psi these come first, and those that never gain come last.
     key = pt.switch(pt.gt(gain, 0), log_ratio - pt.log(pt.maximum(gain, 1e-300)), np.inf)
     order = pt.argsort(key, axis=-1)
     none = pt.zeros_like(ratio[..., :1])
@@ -117,9 +124,9 @@ def _range(n, log_ratio, psi, in_doubt):
     # Each of the 2^Z menus may add as much as the heaviest.
     nats = NATS + np.log(2) * pt.sum(in_doubt, axis=-1)
     matters = pt.ge(weight, pt.max(weight, axis=-1, keepdims=True) - nats[..., None])
-    place = -pt.log1p(total)
-    first = pt.min(pt.switch(matters, place, np.inf), axis=-1)
-    last = pt.max(pt.switch(matters, place, -np.inf), axis=-1)
+    centre = -pt.log1p(total)
+    first = pt.min(pt.switch(matters, centre, np.inf), axis=-1)
+    last = pt.max(pt.switch(matters, centre, -np.inf), axis=-1)
     # n (exp(s) - 1 - s) exceeds `nats` beyond these, by bounds that hold at every n.
     c = nats / n
     reach = pt.sqrt(2 * c) + c
@@ -128,8 +135,9 @@ def _range(n, log_ratio, psi, in_doubt):
 
 def _log_scale(n):
     """log(n^n exp(-n) / Gamma(n)): the difference of large numbers, written without them."""
-    large = pt.maximum(n, 16.0)
-    series = 1 / (12 * large) - 1 / (360 * large**3) + 1 / (1260 * large**5) - 1 / (1680 * large**7)
-    small = pt.minimum(n, 16.0)
+    large = pt.maximum(n, SHIFT)
+    small = pt.minimum(n, SHIFT)
     exact = small * pt.log(small) - small - pt.gammaln(small)
-    return pt.switch(pt.ge(n, 16), 0.5 * pt.log(large / (2 * np.pi)) - series, exact)
+    return pt.switch(
+        pt.ge(n, SHIFT), 0.5 * pt.log(large / (2 * np.pi)) - stirling_series(large), exact
+    )

@@ -1,27 +1,48 @@
-"""Counts whose categories are each on the menu with some probability."""
+"""Counts whose categories are each on the menu with probability psi."""
+
+from typing import Any, Literal
 
 import numpy as np
 import pytensor.tensor as pt
 from pymc.distributions.dist_math import check_parameters
-from pymc.distributions.distribution import Discrete, SymbolicRandomVariable
+from pymc.distributions.distribution import Discrete
+from pymc.distributions.shape_utils import maybe_resize
+from pymc.logprob.abstract import _logprob
+from pytensor.tensor import TensorLike, TensorVariable
 
-from helpers.distributions._grouped import _GroupedZeroInflatedMultinomial
+from helpers.data.messages import require_choice
+from helpers.distributions._counts import (
+    CountsRV,
+    adds_up,
+    log_coefficient,
+    log_or_ninf,
+    sum_of_chosen,
+)
+from helpers.distributions._groups import (
+    any_of_group,
+    as_codes,
+    first_rows,
+    known_of_groups,
+    refuse_unequal_psi,
+    sum_of_group,
+)
 from helpers.distributions._menus import (
-    _NEED,
-    _checked,
-    _chosen,
-    _columns_in_doubt,
-    _observed,
-    _refuse_off_menu,
-    as_menu_parameters,
+    PSI_REQUIRED,
+    as_observed,
+    as_psi,
+    chosen_and_in_doubt,
+    columns_in_doubt,
     draw_menus,
     effective_psi,
-    in_doubt_somewhere,
+    log_nonempty,
     menu_totals,
     menu_weights,
-    psi_is_right,
+    number_of_categories,
+    positions_in_doubt,
+    psi_conditions,
+    refuse_too_many,
 )
-from helpers.distributions._parameters import _constant, _log, as_rv_inputs, as_total
+from helpers.distributions._parameters import as_logits, as_total, constant_of
 from helpers.distributions.masked import MaskedMultinomial, MaskedMultinomialRV
 from helpers.distributions.quadrature import log_mean_over_menus
 
@@ -35,31 +56,45 @@ ENUMERATE_UP_TO = 6
 METHODS = ("auto", "enumerate", "quadrature")
 
 
-class ZeroInflatedMultinomialRV(SymbolicRandomVariable):
-    name = "zero_inflated_multinomial"
-    extended_signature = "[rng],[size],(),(k),(k),(k),(),()->[rng],(k)"
-    _print_name = ("ZeroInflatedMultinomial", "\\operatorname{ZeroInflatedMultinomial}")
+_REQUIRED = f"n >= 0, {PSI_REQUIRED}"
 
-    @classmethod
-    def rv_op(cls, n, logits, psi, available, method, nonempty, *, size=None, rng=None):
-        parameters, size, rng = as_rv_inputs(
-            cls, (n, logits, psi, available, method, nonempty), size, rng
+
+class ZeroInflatedMultinomialRV(CountsRV):
+    name = "zero_inflated_multinomial"
+    extended_signature = "[rng],[size],(),(k),(k),(k)->[rng],(k)"
+    _print_name = ("ZeroInflatedMultinomial", "\\operatorname{ZeroInflatedMultinomial}")
+    options: tuple[str, ...] = ("method", "nonempty")
+    method: str
+    nonempty: bool
+    codes: np.ndarray | None = None
+
+    @staticmethod
+    def draw(rng, size, n, logits, psi, available, *, method, nonempty, codes=None):
+        psi, menus, rows = effective_psi(psi, available), size, size
+        if codes is not None:
+            psi = psi[..., first_rows(codes), :]
+            menus = pt.concatenate([size, psi.shape[-2:-1]])
+            rows = pt.concatenate([size, n.shape[-1:]])
+        psi = check_parameters(
+            psi, *psi_conditions(psi, nonempty), msg=_REQUIRED, can_be_replaced_by_ninf=False
         )
-        n, logits, psi, available, method, nonempty = parameters
-        conditional = bool(_constant(nonempty))
-        full = effective_psi(psi, available)
-        full = check_parameters(
-            full, *psi_is_right(full, conditional), msg=_NEED, can_be_replaced_by_ninf=False
-        )
-        next_rng, menu = draw_menus(full, conditional, size, rng)
-        draws = MaskedMultinomialRV.rv_op(n, logits, menu, size=size, rng=next_rng)
-        inputs = [rng, size, *parameters]
-        return cls(inputs=inputs, outputs=list(draws.owner.outputs))(*inputs)
+        rng, menu = draw_menus(rng, menus, psi, nonempty)
+        if codes is not None:
+            menu = menu[..., codes, :]
+        return MaskedMultinomialRV.draw(rng, rows, n, logits, menu)
+
+
+class GroupedZeroInflatedMultinomialRV(ZeroInflatedMultinomialRV):
+    """Rows with the same of `codes` share one menu."""
+
+    name = "grouped_zero_inflated_multinomial"
+    extended_signature = "[rng],[size],(r),(r,k),(r,k),(r,k)->[rng],(r,k)"
+    options = ("method", "nonempty", "codes")
 
 
 class ZeroInflatedMultinomial(Discrete):
     r"""
-    Multinomial whose categories are each on the menu with some probability.
+    Multinomial whose categories are each on the menu with probability psi.
 
     Unlike :class:`pymc.ZeroInflatedBinomial`, where the only outcome that can be inflated is that
     of no success, every category may be off the menu by itself, and what is left shares all n
@@ -100,12 +135,12 @@ class ZeroInflatedMultinomial(Discrete):
         ``(R,)``; the variable then has the shape ``(R, K)``, and its log-probability one value
         for each group, in ascending order. `psi` must be the same in all rows of a group.
     method : {"auto", "enumerate", "quadrature"}
-        How the sum over menus is worked out: one by one, with work that doubles with each
-        category in doubt, or as one integral, exact to about 1e-10, with work in proportion to
-        their number. "auto" enumerates up to 6 categories. Groups are enumerated.
+        How the sum over menus is computed: one by one, with work that doubles with each category
+        in doubt, or as one integral, exact to about 1e-10, with work in proportion to their
+        number. "auto" enumerates up to 6 categories. Groups are enumerated.
     nonempty : bool
         Whether `psi` is meant given that the menu is not empty. If not, one category at least
-        must be sure to be on each menu.
+        must be certain to be on each menu.
 
     Returns
     -------
@@ -118,7 +153,7 @@ class ZeroInflatedMultinomial(Discrete):
         If constants are out of their range, if observed counts contradict `available`, if a group
         contradicts itself or has too many categories in doubt.
     pymc.logprob.utils.ParameterValueError
-        If symbolic values turn out of their range, or if no category is sure to be on the menu.
+        If symbolic values turn out of their range, or if no category is certain to be on the menu.
 
     References
     ----------
@@ -149,84 +184,142 @@ class ZeroInflatedMultinomial(Discrete):
     rv_type = ZeroInflatedMultinomialRV
     rv_op = ZeroInflatedMultinomialRV.rv_op
 
-    def __new__(cls, name, *args, observed=None, group=None, **kwargs):
-        if group is not None:
-            return _GroupedZeroInflatedMultinomial(
-                name, *args, observed=observed, group=group, **kwargs
-            )
+    def __new__(cls, name, *args, observed=None, **kwargs):
         variable = super().__new__(cls, name, *args, observed=observed, **kwargs)
-        counts, available = _observed(observed), _constant(variable.owner.inputs[5])
-        if counts is not None and available is not None:
-            _refuse_off_menu(name, counts, available)
+        counts, op = as_observed(observed), variable.owner.op
+        if counts is not None and isinstance(op, cls.rv_type):
+            *_, available = op.dist_params(variable.owner)
+            known = constant_of(available)
+            if known is not None:
+                _refuse_off_menu(name, counts, known, op.codes)
         return variable
 
     @classmethod
     def dist(
         cls,
-        n,
-        logits=None,
+        n: TensorLike,
+        logits: TensorLike | None = None,
         *,
-        p=None,
-        psi,
-        available=None,
-        group=None,
-        method="auto",
-        nonempty=False,
-        **kwargs,
-    ):
-        if group is not None:
-            return _GroupedZeroInflatedMultinomial.dist(
-                n,
-                logits,
-                p=p,
-                psi=psi,
-                available=available,
-                group=group,
-                method=method,
-                nonempty=nonempty,
-                **kwargs,
+        p: TensorLike | None = None,
+        psi: TensorLike,
+        available: TensorLike | None = None,
+        group: Any = None,
+        method: Literal["auto", "enumerate", "quadrature"] = "auto",
+        nonempty: bool = False,
+        **kwargs: Any,
+    ) -> TensorVariable:
+        require_choice("`method`", method, METHODS)
+        options = {"method": method, "nonempty": bool(nonempty), **kwargs}
+        n, logits = as_total(n), as_logits(logits, p)
+        psi, available = as_psi(psi, available, nonempty)
+        if group is None:
+            return super().dist([n, logits, psi, available], **options)
+        if method == "quadrature":
+            raise ValueError(
+                "Rows that share a menu do not factor into one integral each: leave `method` at "
+                '"auto", or give no `group`.'
             )
-        if method not in METHODS:
-            raise ValueError(f"`method` must be one of {', '.join(METHODS)}, not {method!r}.")
-        logits, psi, available = as_menu_parameters(logits, p, psi, available, nonempty)
-        method = np.int64(METHODS.index(method))
-        return super().dist(
-            [as_total(n), logits, psi, available, method, np.bool_(nonempty)], **kwargs
-        )
+        codes = as_codes(group)
+        refuse_unequal_psi(constant_of(psi), codes)
+        known = constant_of(available)
+        if known is None:
+            raise ValueError("With `group`, `available` must be constant.")
+        shape = len(codes), number_of_categories(logits, psi, available)
+        parameters = [
+            pt.broadcast_to(n, shape[:1]),
+            pt.broadcast_to(logits, shape),
+            pt.broadcast_to(psi, shape),
+            known_of_groups(np.broadcast_to(known, shape), codes),
+        ]
+        return _GroupedZeroInflatedMultinomial.dist(parameters, codes=codes, **options)
 
-    def support_point(rv, size, n, logits, psi, available, method, nonempty):
+    def support_point(rv, size, n, logits, psi, available):
         menu = pt.gt(effective_psi(psi, available), 0)
+        if rv.owner.op.codes is not None:
+            size = pt.concatenate([size, n.shape[-1:]])
         return MaskedMultinomial.support_point(rv, size, n, logits, menu)
 
-    def logp(value, n, logits, psi, available, method, nonempty):
-        """
-        Log-probability of counts.
 
-        Parameters
-        ----------
-        value : tensor_like of int
-            Counts, with the K categories on the last axis.
+class _GroupedZeroInflatedMultinomial(Discrete):
+    """What :class:`ZeroInflatedMultinomial` is with groups, when all is coerced."""
 
-        Returns
-        -------
-        TensorVariable
-        """
-        places = in_doubt_somewhere(value, available)
-        psi = effective_psi(psi, available)
-        psi, logits, value = pt.broadcast_arrays(psi, logits, value)
-        conditional = bool(_constant(nonempty))
-        positive = pt.gt(value, 0)
-        in_doubt = pt.invert(positive) & pt.lt(psi, 1) & pt.gt(psi, 0)
-        res, log_ratio = _chosen(value, logits, psi, positive | pt.ge(psi, 1))
-        res = res + pt.sum(pt.switch(positive, _log(psi), 0.0), axis=-1)
-        choice = METHODS[int(_constant(method))]
-        if choice == "auto":
-            choice = "enumerate" if len(places) <= ENUMERATE_UP_TO else "quadrature"
-        if choice == "enumerate" or not len(places):
-            log_weight = menu_weights(psi, in_doubt, places)
-            log_total = menu_totals(log_ratio, places)
-            res = res + pt.logsumexp(log_weight - n[..., None] * log_total, axis=-1)
-        else:
-            parts = _columns_in_doubt(value, places, log_ratio, psi, in_doubt)
-            res = res + log_mean_over_menus(pt.maximum(n, 1).astype("float64"), *parts)
-        return _checked(res, value, n, psi, conditional)
+    rv_type = GroupedZeroInflatedMultinomialRV
+    rv_op = GroupedZeroInflatedMultinomialRV.rv_op
+
+
+@_logprob.register(ZeroInflatedMultinomialRV)
+def zero_inflated_logprob(op, values, rng, size, n, logits, psi, available, **kwargs):
+    psi, known = effective_psi(psi, available), constant_of(available)
+    (value,) = values
+    return maybe_resize(log_probability(op, value, n, logits, psi, known, op.nonempty), size)
+
+
+def log_probability(
+    op: ZeroInflatedMultinomialRV,
+    value: TensorVariable,
+    n: TensorVariable,
+    logits: TensorVariable,
+    psi: TensorVariable,
+    known: np.ndarray | None,
+    nonempty: bool,
+) -> TensorVariable:
+    """Log-probability by row, or by group of rows, with what is known of the menus in `psi`."""
+    codes, method = op.codes, op.method
+    positions = positions_in_doubt(value, number_of_categories(value, logits, psi), known, codes)
+    if codes is not None:
+        refuse_too_many(positions, " for each group", ", or give no `group`")
+        method = "enumerate"
+    elif method == "auto":
+        method = "enumerate" if len(positions) <= ENUMERATE_UP_TO else "quadrature"
+
+    psi, logits, value = pt.broadcast_arrays(psi, logits, value)
+    of_menu = psi if codes is None else psi[first_rows(codes)]
+    positive, certain, in_doubt = chosen_and_in_doubt(value, of_menu, codes)
+    chosen, log_ratio = _of_certain(
+        value, logits, psi, certain if codes is None else certain[codes]
+    )
+    res = sum_of_group(chosen, codes)
+    res = res + pt.sum(pt.switch(positive, log_or_ninf(of_menu), 0.0), axis=-1)
+    if method == "quadrature" and len(positions):
+        parts = columns_in_doubt(value, positions, log_ratio, psi, in_doubt)
+        res = res + log_mean_over_menus(pt.maximum(n, 1).astype("float64"), *parts)
+    else:
+        log_total = sum_of_group(n[..., None] * menu_totals(log_ratio, positions), codes)
+        log_weight = menu_weights(of_menu, in_doubt, positions)
+        res = res + pt.logsumexp(log_weight - log_total, axis=-1)
+    if nonempty:
+        res = res - log_nonempty(of_menu)
+
+    # Nothing chosen of nothing is certain, whatever the menu.
+    res = pt.switch(pt.any(positive, axis=-1), res, 0.0)
+    impossible = any_of_group(pt.invert(adds_up(value, n)), codes)
+    return check_parameters(
+        pt.switch(impossible, -np.inf, res),
+        pt.ge(n, 0),
+        *psi_conditions(of_menu, nonempty),
+        msg=_REQUIRED,
+    )
+
+
+def _of_certain(value, logits, psi, certain):
+    """Log-probability with only the certain on the menu, and the log-weights relative to them."""
+    logits = pt.switch(pt.gt(psi, 0), logits, -np.inf)
+    certain = certain & pt.gt(logits, -np.inf)
+    any_certain = pt.any(certain, axis=-1, keepdims=True)
+    # Without any choices nothing need be certain, and the log-probability is 0.
+    total = pt.logsumexp(
+        pt.switch(any_certain, pt.switch(certain, logits, -np.inf), 0.0), axis=-1, keepdims=True
+    )
+    log_p = logits - total
+    return sum_of_chosen(value, log_p) + log_coefficient(value), log_p
+
+
+def _refuse_off_menu(name, counts, available, codes):
+    wrong = (counts > 0) & (available == 0)
+    if wrong.any():
+        rows = np.unique(np.argwhere(wrong)[:, 0]) if wrong.ndim > 1 else [0]
+        others = "" if codes is None else ", or another row of their group has,"
+        raise ValueError(
+            f"The observed counts of {name!r} hold choices of categories that `available` says "
+            f"were not on the menu. Rows that have them{others} {list(map(int, rows[:10]))}."
+        )

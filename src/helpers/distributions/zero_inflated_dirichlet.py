@@ -1,40 +1,38 @@
 """Counts that scatter more than a multinomial, on unknown menus."""
 
+from typing import Any
+
 import numpy as np
 import pytensor.tensor as pt
 from pymc.distributions.dist_math import check_parameters
-from pymc.distributions.distribution import Discrete, SymbolicRandomVariable
+from pymc.distributions.distribution import Discrete
+from pytensor.tensor import TensorLike, TensorVariable
 
-from helpers.distributions._gamma import _log_gamma_draws, _log_rising
+from helpers.distributions._counts import CountsRV, adds_up, log_coefficient, log_or_ninf
+from helpers.distributions._gamma import log_gamma_draws, log_rising
 from helpers.distributions._menus import (
-    GROUP_LIMIT,
-    as_menu_parameters,
+    PSI_REQUIRED,
+    as_psi,
+    chosen_and_in_doubt,
     draw_menus,
     effective_psi,
-    in_doubt_somewhere,
     menu_totals,
     menu_weights,
-    psi_is_right,
+    number_of_categories,
+    positions_in_doubt,
+    psi_conditions,
+    refuse_too_many,
 )
-from helpers.distributions._parameters import (
-    _positive,
-    as_rv_inputs,
-    as_total,
-    log_coefficient,
-    on_support,
-)
+from helpers.distributions._parameters import as_positive, as_total, constant_of
 from helpers.distributions.masked import MaskedMultinomial, MaskedMultinomialRV
 
 __all__ = ["ZeroInflatedDirichletMultinomial"]
 
 
-_INFLATED_NEED = (
-    "n >= 0, a > 0, 0 <= psi <= 1, and in every row a category that is sure to be on the menu "
-    "(psi = 1, or available = 1)"
-)
+_REQUIRED = f"n >= 0, a > 0, {PSI_REQUIRED}"
 
 
-class ZeroInflatedDirichletMultinomialRV(SymbolicRandomVariable):
+class ZeroInflatedDirichletMultinomialRV(CountsRV):
     name = "zero_inflated_dirichlet_multinomial"
     extended_signature = "[rng],[size],(),(k),(k),(k)->[rng],(k)"
     _print_name = (
@@ -42,29 +40,25 @@ class ZeroInflatedDirichletMultinomialRV(SymbolicRandomVariable):
         "\\operatorname{ZeroInflatedDirichletMultinomial}",
     )
 
-    @classmethod
-    def rv_op(cls, n, a, psi, available, *, size=None, rng=None):
-        parameters, size, rng = as_rv_inputs(cls, (n, a, psi, available), size, rng)
-        n, a, psi, available = parameters
-        full = effective_psi(psi, available)
-        full = check_parameters(
-            full,
-            *psi_is_right(full, nonempty=False),
+    @staticmethod
+    def draw(rng, size, n, a, psi, available):
+        psi = effective_psi(psi, available)
+        psi = check_parameters(
+            psi,
+            *psi_conditions(psi, nonempty=False),
             pt.all(pt.gt(a, 0)),
-            msg=_INFLATED_NEED,
+            msg=_REQUIRED,
             can_be_replaced_by_ninf=False,
         )
-        next_rng, menu = draw_menus(full, False, size, rng)
+        rng, menu = draw_menus(rng, size, psi, nonempty=False)
         shape = pt.concatenate([size, [a.shape[-1]]])
-        next_rng, log_gamma = _log_gamma_draws(pt.log(a), shape, next_rng)
-        draws = MaskedMultinomialRV.rv_op(n, log_gamma, menu, size=size, rng=next_rng)
-        inputs = [rng, size, *parameters]
-        return cls(inputs=inputs, outputs=list(draws.owner.outputs))(*inputs)
+        rng, log_gamma = log_gamma_draws(rng, shape, pt.log(a))
+        return MaskedMultinomialRV.draw(rng, size, n, log_gamma, menu)
 
 
 class ZeroInflatedDirichletMultinomial(Discrete):
     r"""
-    Dirichlet-multinomial whose categories are each on the menu with some probability.
+    Dirichlet-multinomial whose categories are each on the menu with probability psi.
 
     Unlike :class:`~helpers.ZeroInflatedMultinomial`, it has two explanations for a zero of a
     category that is chosen elsewhere: it was not on the menu, or its probability was next to
@@ -111,7 +105,7 @@ class ZeroInflatedDirichletMultinomial(Discrete):
         If constants are out of their range, or if more than 16 categories are in doubt, whose
         menus are gone through one by one.
     pymc.logprob.utils.ParameterValueError
-        If symbolic values turn out of their range, or if no category is sure to be on the menu.
+        If symbolic values turn out of their range, or if no category is certain to be on the menu.
 
     References
     ----------
@@ -141,54 +135,47 @@ class ZeroInflatedDirichletMultinomial(Discrete):
     rv_op = ZeroInflatedDirichletMultinomialRV.rv_op
 
     @classmethod
-    def dist(cls, n, a, *, psi, available=None, **kwargs):
-        a = _positive(a, "a")
-        _, psi, available = as_menu_parameters(pt.zeros(1), None, psi, available, nonempty=False)
-        return super().dist([as_total(n), a, psi, available], **kwargs)
+    def dist(
+        cls,
+        n: TensorLike,
+        a: TensorLike,
+        *,
+        psi: TensorLike,
+        available: TensorLike | None = None,
+        **kwargs: Any,
+    ) -> TensorVariable:
+        psi, available = as_psi(psi, available, nonempty=False)
+        return super().dist([as_total(n), as_positive(a, "a"), psi, available], **kwargs)
 
     def support_point(rv, size, n, a, psi, available):
         menu = pt.gt(effective_psi(psi, available), 0)
         return MaskedMultinomial.support_point(rv, size, n, pt.log(a), menu)
 
     def logp(value, n, a, psi, available):
-        """
-        Log-probability of counts.
-
-        Parameters
-        ----------
-        value : tensor_like of int
-            Counts, with the K categories on the last axis.
-
-        Returns
-        -------
-        TensorVariable
-        """
-        places = in_doubt_somewhere(value, available)
-        if len(places) > GROUP_LIMIT:
-            raise ValueError(
-                f"{len(places)} categories are in doubt, which makes 2 to the power of as many "
-                f"menus; up to {GROUP_LIMIT} are possible. Say in `available` which are known."
-            )
-        psi, a, value = pt.broadcast_arrays(effective_psi(psi, available), a, value)
-        positive = pt.gt(value, 0)
-        in_doubt = pt.invert(positive) & pt.lt(psi, 1) & pt.gt(psi, 0)
-        sure = pt.sum(pt.switch(positive | pt.ge(psi, 1), a, 0.0), axis=-1, keepdims=True)
-        some = pt.gt(sure, 0)
-        # Against the sure ones as in the multinomial, so that both share what adds menus up.
-        log_ratio = pt.log(a / pt.switch(some, sure, 1.0))
-        log_sum = pt.log(pt.switch(some, sure, 1.0)) + menu_totals(log_ratio, places)
+        """Log-probability of counts, with the K categories on the last axis."""
+        n_categories = number_of_categories(value, a, psi, available)
+        positions = positions_in_doubt(value, n_categories, constant_of(available))
+        refuse_too_many(positions)
+        psi, a, value = pt.broadcast_arrays(  # type: ignore[assignment]
+            effective_psi(psi, available), a, value
+        )
+        positive, certain, in_doubt = chosen_and_in_doubt(value, psi)
+        of_certain = pt.sum(pt.switch(certain, a, 0.0), axis=-1, keepdims=True)
+        # Without any choices nothing need be certain, and the log-probability is 0.
+        of_certain = pt.switch(pt.gt(of_certain, 0), of_certain, 1.0)
+        # Against the certain ones as in the multinomial, so that both share what adds menus up.
+        log_sum = pt.log(of_certain) + menu_totals(pt.log(a / of_certain), positions)
         total = pt.sum(value, axis=-1)
-        log_weight = menu_weights(psi, in_doubt, places)
-        res = pt.logsumexp(log_weight - _log_rising(log_sum, total[..., None]), axis=-1)
-        rising = _log_rising(pt.log(a), pt.switch(positive, value, 0))
-        chance = pt.switch(positive, pt.log(pt.switch(pt.gt(psi, 0), psi, 1.0)), 0.0)
+        log_weight = menu_weights(psi, in_doubt, positions)
+        res = pt.logsumexp(log_weight - log_rising(log_sum, total[..., None]), axis=-1)
+        rising = log_rising(pt.log(a), pt.switch(positive, value, 0))
+        chance = pt.switch(positive, log_or_ninf(psi), 0.0)
         res = res + log_coefficient(value) + pt.sum(rising + chance, axis=-1)
-        res = pt.switch(pt.eq(total, 0) & pt.eq(n, 0), 0.0, res)
-        impossible = pt.any(positive & pt.eq(psi, 0), axis=-1)
+        res = pt.switch(pt.any(positive, axis=-1), res, 0.0)
         return check_parameters(
-            on_support(pt.switch(impossible, -np.inf, res), value, n),
+            pt.switch(adds_up(value, n), res, -np.inf),
             pt.ge(n, 0),
             pt.all(pt.gt(a, 0), axis=-1),
-            *psi_is_right(psi, nonempty=False),
-            msg=_INFLATED_NEED,
+            *psi_conditions(psi, nonempty=False),
+            msg=_REQUIRED,
         )
