@@ -49,6 +49,7 @@ def table(models):
     return table, time.perf_counter() - start
 
 
+@pytest.mark.slow
 class TestModel:
     def test_has_one_line_per_model_and_sampler(self, table):
         table, _ = table

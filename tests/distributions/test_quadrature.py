@@ -78,6 +78,7 @@ class TestQuadrature:
         ours = integral(n, np.full(200, np.log(ratio)), np.full(200, psi))
         assert ours == pytest.approx(expected, abs=1e-8, rel=1e-12)
 
+    @pytest.mark.slow
     def test_against_an_integral_in_high_precision(self):
         """Forty different categories, where no sum over menus can be written out."""
         rng = np.random.default_rng(5)

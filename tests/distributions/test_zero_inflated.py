@@ -60,6 +60,7 @@ class TestZeroInflated:
         np.testing.assert_allclose(density(ours, y), expected, rtol=1e-9)
         assert (density(ours, [[1, 0, 1, 4], [1, 0, 1, 4]]) == -np.inf).all()
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("method", METHODS)
     def test_given_a_menu_that_is_not_empty(self, method):
         psi = np.array([0.3, 0.6, 0.1, 0.2])

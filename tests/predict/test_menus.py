@@ -154,6 +154,7 @@ def data():
 
 
 class TestRegression:
+    @pytest.mark.slow
     @pytest.mark.filterwarnings("ignore::UserWarning")
     @pytest.mark.parametrize("menu_of", ["row", "cluster"])
     def test_density_is_the_one_written_by_hand(self, data, menu_of):
@@ -198,6 +199,7 @@ class TestRegression:
         point = {"intercept": logits, "psi_logodds__": np.log(psi / (1 - psi))}
         assert logp(point) == pytest.approx(total, rel=1e-10)
 
+    @pytest.mark.slow
     @pytest.mark.filterwarnings("ignore::UserWarning")
     def test_psi_by_cluster(self, data):
         """Each cluster's rows have the density of a table of their own, with its psi."""
@@ -247,6 +249,7 @@ class TestRegression:
             masked_regression(full, **ask)
 
 
+@pytest.mark.slow
 def test_totals_of_unknown_menus_can_be_exchanged(data):
     model = masked_regression(data, effects="intercepts", availability="unknown")
     with model:

@@ -68,6 +68,7 @@ def test_new_predictors_by_hand():
     assert (answer["baseline"][..., 1, 2] == 0).all() and (answer["baseline"][..., 0, 2] > 0).all()
 
 
+@pytest.mark.slow
 def test_new_dates_move_on_from_those_with_data():
     data, model, idata = fitted(draws=4_000, effects="intercepts")
     posterior = idata["posterior"]
@@ -86,6 +87,7 @@ def test_new_dates_move_on_from_those_with_data():
     xr.testing.assert_equal(answer, again)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("effects", ["intercepts", "slopes"])
 @pytest.mark.parametrize("centring", ["auto", "noncentred"])
 def test_clusters_without_data_come_from_the_population(effects, centring):
