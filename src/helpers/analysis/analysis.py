@@ -1,4 +1,4 @@
-"""The whole analysis: what was read, chosen, fitted, checked and said."""
+"""The whole analysis: read, choose, fit, check, report."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

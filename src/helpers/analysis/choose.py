@@ -31,7 +31,7 @@ class Choice:
     reference : str
         Category whose logit is 0.
     evidence : str
-        What the likelihood was chosen by, in words.
+        Evidence for the likelihood, in words.
     """
 
     data: CategoryCounts
@@ -87,7 +87,7 @@ def choose(
 
     Intercepts vary by cluster if there are three clusters or more, and with them the slopes of
     the predictors if all of these vary within clusters. Preferences drift over dates if there are
-    three or more, each with two rows on average. :func:`~helpers.models.choose_likelihood` chooses
+    three or more, with two rows each on average. :func:`~helpers.models.choose_likelihood` chooses
     the likelihood; where it is the multinomial, rows that differ in their counts only are summed
     if that at least halves their number.
 

@@ -52,7 +52,7 @@ def build_model(choice: Choice) -> pm.Model:
 
 def expected_time(choice: Choice, draws: int) -> str:
     """
-    Say about how long the sampler will take.
+    Say roughly how long the sampler will take.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def sample(
     Returns
     -------
     xarray.DataTree
-        The draws. They are to be checked by :func:`~helpers.check_convergence` before use.
+        The draws. Check them by :func:`~helpers.check_convergence` before use.
     """
     with model:
         return pm.sample(
@@ -127,7 +127,7 @@ def sample(
 
 def thin(idata: xr.DataTree, data: CategoryCounts) -> xr.DataTree:
     """
-    Thin draws for what is computed of every row: to about 400, fewer for large tables.
+    Thin draws to about 400, or fewer for large tables, for what is computed for every row.
 
     Parameters
     ----------

@@ -37,12 +37,12 @@ def stop_on_error(message: str) -> Iterator[None]:
     Parameters
     ----------
     message : str
-        What cannot be done; what is wrong is said after it.
+        What cannot be done; what is wrong follows it.
 
     Raises
     ------
     Stop
-        In the stead of a :class:`ValueError`, :class:`FileNotFoundError` or
+        Instead of a :class:`ValueError`, :class:`FileNotFoundError` or
         :class:`~helpers.ConvergenceError`.
 
     Examples

@@ -34,8 +34,8 @@ def preference_tables(
     """
     Tabulate the latent preferences: what would be chosen if everything were on the menu.
 
-    Predictors are at their means. Over all clusters, each weighs as its total, at each date if
-    there is a drift; clusters themselves are then for the mean of the logits over dates.
+    Predictors are at their means. Clusters are weighted by their totals, by date if there is a
+    drift; the preferences of a single cluster are then for the mean of its logits over dates.
 
     Parameters
     ----------
@@ -60,11 +60,11 @@ def preference_tables(
     preference = latent_preferences(idata, model)
     tables = {}
     if choice.drift:
-        votes = _totals_by_date(choice, model)
-        few = thin(idata, data)
-        over_time = preferences_over_time(few, model, None if pooled else votes.sum(axis=0))
-        by_date = preferences_over_time(few, model, None if pooled else votes)
-        overall = (by_date * (votes.sum(axis=1)[:, None] / votes.sum())).sum("date")
+        totals = _totals_by_date(choice, model)
+        thinned = thin(idata, data)
+        over_time = preferences_over_time(thinned, model, None if pooled else totals.sum(axis=0))
+        by_date = preferences_over_time(thinned, model, None if pooled else totals)
+        overall = (by_date * (totals.sum(axis=1)[:, None] / totals.sum())).sum("date")
         tables["preferences_over_time"] = interval_table(over_time).reset_index()
     elif pooled:
         overall = preference
@@ -162,7 +162,7 @@ def share_table(
     scenarios: Mapping[str, Any] | None = None,
 ) -> pd.DataFrame:
     """
-    Tabulate the shares to expect from other menus, over all rows as their totals weigh.
+    Tabulate the shares to expect from other menus, over all rows weighted by their totals.
 
     Parameters
     ----------
@@ -234,8 +234,8 @@ def menu_tables(model: pm.Model, idata: xr.DataTree) -> dict[str, pd.DataFrame]:
     Returns
     -------
     dict of str to pandas.DataFrame
-        "menus": the ``probability`` that each category was on the menu of each row; "psi": how
-        often each doubtful category is on a menu, as ``mean``, ``low`` and ``high``.
+        "menus": the ``probability`` that each category was on the menu of each row; "psi": the
+        probability that a doubtful category is on a menu, as ``mean``, ``low`` and ``high``.
     """
     menus = menu_probabilities(idata, model).to_series().rename("probability").reset_index()
     return {"menus": menus, "psi": interval_table(idata["posterior"].to_dataset()["psi"])}
