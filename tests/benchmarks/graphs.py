@@ -68,8 +68,9 @@ def by_hand(effects, cluster, x, counts, available, n, gradient):
     """
     Masked multinomial log-likelihood and its gradient in the effects, in one scalar loop.
 
-    What a compiler could make of the likelihood at its best. The last category is the reference.
-    Log-factorials are left out. `effects` and `gradient` have shape (cluster, contrast, 2).
+    What its author would write for speed: each exponential is taken once and kept, nothing is
+    worked out twice. The last category is the reference. Log-factorials are left out. `effects`
+    and `gradient` have shape (cluster, contrast, 2).
     """
     n_rows, n_categories = counts.shape
     eta = np.zeros(n_categories)
@@ -80,19 +81,21 @@ def by_hand(effects, cluster, x, counts, available, n, gradient):
         top = -np.inf
         for k in range(n_categories - 1):
             eta[k] = effects[c, k, 0] + effects[c, k, 1] * x[i]
+        eta[n_categories - 1] = 0.0
         for k in range(n_categories):
             if available[i, k] and eta[k] > top:
                 top = eta[k]
         weight = 0.0
         for k in range(n_categories):
             if available[i, k]:
-                weight += np.exp(eta[k] - top)
-                total += counts[i, k] * eta[k]
-        log_weight = top + np.log(weight)
-        total -= n[i] * log_weight
+                total += counts[i, k] * (eta[k] - top)
+                eta[k] = np.exp(eta[k] - top)
+                weight += eta[k]
+        total -= n[i] * np.log(weight)
+        scale = n[i] / weight
         for k in range(n_categories - 1):
             if available[i, k]:
-                residual = counts[i, k] - n[i] * np.exp(eta[k] - log_weight)
+                residual = counts[i, k] - scale * eta[k]
                 gradient[c, k, 0] += residual
                 gradient[c, k, 1] += residual * x[i]
     return total

@@ -20,7 +20,6 @@ from helpers import correlated_effects
 from helpers.effects import (
     ClusterNormal,
     Conditioned,
-    ConditionedNormal,
     CorrelatedNormal,
     JointNormal,
     cluster_intercepts,
@@ -42,7 +41,7 @@ PILOTS = {
 @pytest.fixture(scope="module", params=PILOTS)
 def transform(request):
     """The transform, and its three methods compiled for values, mean and sd."""
-    conditioned = ConditionedNormal(*PILOTS[request.param])
+    conditioned = Conditioned(*PILOTS[request.param])
     value, mu, sigma = pt.dvector("value"), pt.dscalar("mu"), pt.dscalar("sigma")
     inputs = (None, None, mu, sigma)  # as a normal variable's: rng, size, mu, sigma
     outputs = [
@@ -53,7 +52,7 @@ def transform(request):
     return pytensor.function([value, mu, sigma], outputs)
 
 
-class TestConditionedNormal:
+class TestSingleEffects:
     @pytest.mark.parametrize("sigma", [1e-3, 1.0, 30.0])
     def test_backward_undoes_forward(self, transform, sigma):
         theta = np.array([-2.0, 0.1, 1.5])
@@ -73,12 +72,12 @@ class TestConditionedNormal:
         """With a normal likelihood the expansion is exact, and t ~ N(0, 1) a posteriori."""
         h, b, mu, sigma = 4.0, 2.0, 0.5, 0.8
         mean, sd = (b + mu / sigma**2) / (h + sigma**-2), (h + sigma**-2) ** -0.5
-        conditioned = ConditionedNormal([h], [b])
+        conditioned = Conditioned([h], [b])
         t = conditioned.forward(pt.constant([mean, mean + sd, mean - 2 * sd]), mu, sigma).eval()
         np.testing.assert_allclose(t, [0, 1, -2], atol=1e-14)
 
     def test_no_information_is_the_noncentred_form(self):
-        conditioned = ConditionedNormal(np.zeros(2), np.zeros(2))
+        conditioned = Conditioned(np.zeros(2), np.zeros(2))
         theta = conditioned.backward(pt.constant([1.0, -2.0]), 0.5, 3.0).eval()
         np.testing.assert_allclose(theta, [3.5, -5.5], rtol=1e-15)
 
@@ -92,7 +91,7 @@ class TestConditionedNormal:
     )
     def test_impossible_constants_are_refused(self, information, score, message):
         with pytest.raises(ValueError, match=message):
-            ConditionedNormal(information, score)
+            Conditioned(information, score)
 
 
 def three_clusters(centring, information=None):
@@ -161,7 +160,9 @@ class TestClusterIntercepts:
             assert stats.kstest(draws[:, k], stats.norm(2.0, 0.5).cdf).pvalue > 1e-3
 
     def test_unknown_and_impossible_choices_are_refused(self):
-        with pytest.raises(ValueError, match="conditioned, centred, noncentred, not 'centered'"):
+        with pytest.raises(
+            ValueError, match="'conditioned', 'centred', 'noncentred', not 'centered'"
+        ):
             three_clusters("centered")
         with pytest.raises(ValueError, match="needs a pilot"):
             three_clusters("conditioned")
@@ -367,9 +368,9 @@ class TestConditioned:
         np.testing.assert_allclose(j @ np.swapaxes(j, -1, -2), sigma, rtol=1e-8, atol=1e-10)
 
     def test_a_single_effect_is_the_normal_one(self):
-        """P = 1 is ConditionedNormal, whose formulas are tested on their own."""
+        """P = 1 is what single effects are, whose formulas are tested on their own."""
         h, b = expansions(1)["right"]
-        one = ConditionedNormal(h[..., 0, 0], b[..., 0])
+        one = Conditioned(h[..., 0, 0], b[..., 0])
         t, mu, sd = np.random.default_rng(8).normal(size=(3, CLUSTERS, CATEGORIES))
         mu, sd = mu[0], np.exp(sd[0])
         expected = [
@@ -385,7 +386,7 @@ class TestConditioned:
     @pytest.mark.parametrize(
         ("information", "score", "message"),
         [
-            (np.ones((2, 3)), np.ones((2, 3)), "shape"),
+            (np.ones((2, 3)), np.ones((2, 2)), "shape"),
             (np.ones((2, 3, 3)), np.ones((3, 3)), "shape"),
             (np.ones((3, 2)), np.ones(3), "shape"),
             (np.full((1, 2, 2), np.nan), np.zeros((1, 2)), "finite"),
@@ -456,9 +457,9 @@ class TestCoupling:
         np.testing.assert_allclose(ours, expected, rtol=1e-9, atol=1e-9)
 
     def test_of_a_single_effect(self, coupling):
-        """ConditionedNormal's is the same linear map, and takes its determinant."""
+        """That of single effects is the same linear map, and takes its determinant."""
         b = np.random.default_rng(16).normal(size=(CLUSTERS, 6))
-        plain, coupled = ConditionedNormal(b**2, b), ConditionedNormal(b**2, b, coupling)
+        plain, coupled = Conditioned(b**2, b), Conditioned(b**2, b, coupling)
         s = np.random.default_rng(17).normal(size=(CLUSTERS, 6))
         t = np.einsum("cij,cj->ci", coupling, s)
         theta = coupled.backward(pt.constant(s), 0.3, 0.7)
@@ -502,7 +503,7 @@ class TestCoupling:
         with pytest.raises(ValueError, match=message):
             Conditioned(*expansions(2)["right"], change(coupling))
         with pytest.raises(ValueError, match=message):
-            ConditionedNormal(np.ones((CLUSTERS, 6)), np.ones((CLUSTERS, 6)), change(coupling))
+            Conditioned(np.ones((CLUSTERS, 6)), np.ones((CLUSTERS, 6)), change(coupling))
 
 
 def one_effect(information):

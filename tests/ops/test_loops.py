@@ -13,15 +13,14 @@ from scipy import special, stats
 from helpers import masked_regression, simulate_counts
 from helpers.ops import (
     cluster_logits,
-    conditioned_pair,
+    conditioned_effects,
     masked_log_likelihood,
     masked_shares,
-    pair_log_density,
 )
-from helpers.ops.effects import ConditionedPair, PairLogDensity
+from helpers.ops.conditioned import ConditionedEffects
 from helpers.ops.likelihood import MaskedLogLikelihood, _exp_of_distances
 from helpers.ops.logits import ClusterLogits
-from helpers.ops.loop import Loop
+from helpers.ops.loop import Loop, _sources
 from helpers.ops.shares import MaskedShares
 
 C, K, R = 4, 3, 11
@@ -33,22 +32,21 @@ MODES = ["NUMBA", Mode(linker="py", optimizer="fast_compile")]
 def example(which):
     """An operation, its inputs, and how many of them it can be differentiated in."""
     rng = np.random.default_rng(7)
-    mu, sd = rng.normal(size=(K, 2)), rng.gamma(2, size=(K, 2))
-    correlation = rng.uniform(-0.95, 0.95, K)
-    effects = rng.normal(size=(C, K, 2))
-    if which == "density":
-        return PairLogDensity(), [effects, mu, sd, correlation], 4
     if which.startswith("conditioned"):
-        root = 5 * rng.normal(size=(C, K, 2, 2))
-        b = 10 * rng.normal(size=(C, K, 2))
-        coupling = rng.normal(size=(C, 2 * K, 2 * K) if "coupled" in which else (0, 0, 0))
-        inputs = [effects, mu, sd, correlation, root @ root.mT, b, coupling]
-        return ConditionedPair(), inputs, 4
+        size = int(which.split()[1])
+        mean, sd = rng.normal(size=(K, size)), rng.gamma(2, size=(K, size))
+        entries = rng.uniform(-0.6, 0.6, (K, size * (size - 1) // 2))
+        root = 5 * rng.normal(size=(C, K, size, size))
+        b = 10 * rng.normal(size=(C, K, size))
+        coupling = rng.normal(size=(C, size * K, size * K) if "coupled" in which else (0, 0, 0))
+        t = rng.normal(size=(C, K, size))
+        inputs = [t, mean, sd, entries, root @ root.mT, b, coupling]
+        return ConditionedEffects(size), inputs, 4 if size > 1 else 3
     if which.startswith("logits"):
-        n_effects, place = (int(x) for x in which.split()[1:])
+        n_effects, reference = (int(x) for x in which.split()[1:])
         effects = rng.normal(size=(C, K, n_effects))
         design = rng.normal(size=(R, n_effects))
-        return ClusterLogits(), [effects, rng.integers(0, C, R), design, np.int64(place)], 1
+        return ClusterLogits(), [effects, rng.integers(0, C, R), design, np.int64(reference)], 1
     available = rng.random((R, K)) < 0.7
     available[:, 1] = True
     if which == "shares":
@@ -58,9 +56,11 @@ def example(which):
 
 
 EXAMPLES = [
-    "density",
-    "conditioned",
-    "conditioned, coupled",
+    "conditioned 1",
+    "conditioned 2",
+    "conditioned 2 coupled",
+    "conditioned 3",
+    "conditioned 3 coupled",
     "logits 1 0",
     "logits 2 1",
     "logits 4 3",
@@ -90,7 +90,7 @@ class TestAgainstThePlainGraph:
     def test_values_and_gradients(self, which, mode):
         op, inputs, n_wrt = example(which)
         variables = symbolic(inputs)
-        n_results = 2 if isinstance(op, ConditionedPair) else 1
+        n_results = 2 if isinstance(op, ConditionedEffects) else 1
         both = [
             with_gradients(outputs, variables, n_wrt, n_results)
             for outputs in (op(*variables, return_list=True), as_list(op.plain(*variables)))
@@ -146,25 +146,20 @@ class TestAgainstScipy:
             np.testing.assert_allclose(got[i, on], special.softmax(logits[i, on]), rtol=1e-14)
             assert not got[i, ~on].any()
 
-    def test_pairs(self):
-        _, (effects, mu, sd, correlation), _ = example("density")
-        got = pair_log_density(effects, mu, sd, correlation).eval()
+    @pytest.mark.parametrize("size", [1, 2, 3])
+    def test_conditioned_effects(self, size):
+        _, inputs, _ = example(f"conditioned {size} coupled")
+        t, mean, sd, entries, h, b, coupling = inputs
+        effects, log_det = (x.eval() for x in conditioned_effects(*inputs))
         for k in range(K):
-            off = correlation[k] * sd[k].prod()
-            normal = stats.multivariate_normal(mu[k], np.diag(sd[k] ** 2) + off * (1 - np.eye(2)))
-            np.testing.assert_allclose(got[:, k], normal.logpdf(effects[:, k]), rtol=1e-10)
-
-    def test_conditioned_pairs(self):
-        _, inputs, _ = example("conditioned, coupled")
-        t, mu, sd, correlation, h, b, coupling = inputs
-        effects, log_det = (x.eval() for x in conditioned_pair(*inputs))
-        for c in range(C):
-            uncoupled = (coupling[c] @ t[c].ravel()).reshape(K, 2)
-            for k in range(K):
-                off = correlation[k] * sd[k].prod()
-                precision = np.linalg.inv(np.diag(sd[k] ** 2) + off * (1 - np.eye(2)))
+            factor = np.zeros((size, size))
+            factor[np.tril_indices(size, -1)] = entries[k]
+            np.fill_diagonal(factor, np.sqrt(1 - (factor**2).sum(axis=1)))
+            precision = np.linalg.inv(sd[k, :, None] * factor @ factor.T * sd[k])
+            for c in range(C):
+                uncoupled = (coupling[c] @ t[c].ravel()).reshape(K, size)
                 q = h[c, k] + precision
-                m = np.linalg.solve(q, b[c, k] + precision @ mu[k])
+                m = np.linalg.solve(q, b[c, k] + precision @ mean[k])
                 expected = m + np.linalg.solve(np.linalg.cholesky(q).T, uncoupled[k])
                 np.testing.assert_allclose(effects[c, k], expected, rtol=1e-8)
                 assert log_det[c, k] == pytest.approx(-np.linalg.slogdet(q)[1] / 2)
@@ -250,10 +245,10 @@ class TestMisfit:
         with pytest.raises(ValueError, match="do not fit"):
             cluster_logits(np.zeros((C, K, 2)), cluster, design, 0).eval()
 
-    @pytest.mark.parametrize("place", [0, 1, 2, 3])
-    def test_likelihood(self, place):
+    @pytest.mark.parametrize("which", [0, 1, 2, 3])
+    def test_likelihood(self, which):
         inputs = [np.zeros((R, K)), np.zeros((R, K), int), np.zeros(R, int), np.ones((R, K), bool)]
-        inputs[place] = inputs[place][1:]
+        inputs[which] = inputs[which][1:]
         with pytest.raises(ValueError, match="do not have the same shape"):
             masked_log_likelihood(*inputs)[0].eval()
 
@@ -261,15 +256,12 @@ class TestMisfit:
         with pytest.raises(ValueError, match="do not have the same shape"):
             masked_shares(np.zeros((R, K)), np.ones((R, K - 1), bool)).eval()
 
-    @pytest.mark.parametrize("place", [1, 2, 3, 4, 5, 6])
-    def test_pairs(self, place):
-        _, inputs, _ = example("conditioned, coupled")
-        inputs[place] = inputs[place][:1]
+    @pytest.mark.parametrize("which", [1, 2, 3, 4, 5, 6])
+    def test_conditioned_effects(self, which):
+        _, inputs, _ = example("conditioned 2 coupled")
+        inputs[which] = inputs[which][:1]
         with pytest.raises(ValueError, match="fit|not for these"):
-            conditioned_pair(*inputs)[0].eval()
-        if place < 4:
-            with pytest.raises(ValueError, match="do not fit"):
-                pair_log_density(*inputs[:4]).eval()
+            conditioned_effects(*inputs)[0].eval()
 
 
 @pytest.fixture(scope="module")
@@ -286,12 +278,9 @@ class TestInModels:
         assert loops == {
             "ClusterLogits",
             "ClusterLogitsBackward",
-            "ConditionedPair",
-            "ConditionedPairBackward",
-            "ConditionedLogDetBackward",
+            "ConditionedEffects",
+            "ConditionedEffectsBackward",
             "MaskedLogLikelihood",
-            "PairLogDensity",
-            "PairLogDensityBackward",
         }
 
     def test_the_density_is_that_of_the_plain_graph(self, model):
@@ -322,3 +311,20 @@ class TestInModels:
             results.append(function(point + 0.1))
         for numba, jax in zip(*results, strict=True):
             np.testing.assert_allclose(jax, numba, rtol=1e-6)
+
+
+class TestCacheKey:
+    """The compile cache on disk notices when a loop is edited, or what it calls; nothing else."""
+
+    def test_covers_what_a_loop_calls(self):
+        text = _sources(MaskedLogLikelihood.kernel)
+        assert "def _likelihood_kernel" in text and "def _exp_of_distances" in text
+        assert "class MaskedLogLikelihood" not in text
+
+    def test_covers_a_loop_made_for_a_number_of_effects(self):
+        text = _sources(ConditionedEffects(2).kernel)
+        assert "def kernel" in text and "def _prior(" in text
+        assert "def _prior_backward" not in text
+
+    def test_loops_for_other_numbers_of_effects_are_other_operations(self):
+        assert ConditionedEffects(2) == ConditionedEffects(2) != ConditionedEffects(3)

@@ -1,115 +1,26 @@
 """Effects sampled relative to what the data say about them."""
 
+from functools import cached_property
+
 import numpy as np
 import pytensor.tensor as pt
 from pymc.logprob.transforms import Transform
+from pytensor.graph.basic import Variable
+from pytensor.tensor import TensorVariable
 
-from helpers.effects._triangular import (
-    _cholesky,
-    _columns,
-    _correlation_factor,
-    _lower,
-    _multiply,
-    _precision,
-    _scaled,
-    _side_by_side,
-    _solve_lower,
-    _solve_upper,
-    _times_effects,
+from helpers.ops.conditioned import conditioned_effects, conditioning, couple
+from helpers.ops.triangular import (
+    Triangle,
+    cholesky,
+    columns,
+    correlation_factor,
+    lower,
+    scaled,
+    side_by_side,
+    solve_upper,
 )
-from helpers.ops.effects import conditioned_pair
 
-__all__ = ["Conditioned", "ConditionedNormal"]
-
-
-class _Coupling:
-    """
-    A constant matrix for each cluster, by which its values are multiplied in one row.
-
-    Parameters
-    ----------
-    matrix : numpy.ndarray, shape (C, M, M)
-    shape : tuple of int
-        Shape of the effects: C, and axes of M elements in all.
-    """
-
-    def __init__(self, matrix, shape):
-        self.matrix, self.shape = np.asarray(matrix, dtype=float), shape
-        size = int(np.prod(shape[1:]))
-        if self.matrix.shape != (shape[0], size, size):
-            raise ValueError(
-                f"The pilot's coupling must have shape {(shape[0], size, size)}, not "
-                f"{self.matrix.shape}."
-            )
-        with np.errstate(invalid="ignore"):
-            sign, log_det = np.linalg.slogdet(self.matrix)
-        if not (np.isfinite(log_det) & (sign != 0)).all():
-            raise ValueError("The pilot's coupling must be finite and invertible.")
-        # The determinant is the cluster's. Its categories take equal parts of it, so that terms of
-        # the density keep one shape: PyMC would sum those of more axes than the determinant has,
-        # and to compile such sums, and their gradients, takes seconds.
-        self.share = log_det[:, None] / shape[1]
-
-    def backward(self, value):
-        return _times_effects(self.matrix, value, self.shape)
-
-    def forward(self, value):
-        return _times_effects(np.linalg.inv(self.matrix), value, self.shape)
-
-
-class ConditionedNormal(Transform):
-    r"""
-    Sample one normal effect relative to what its own data say about it.
-
-    :class:`~helpers.effects.Conditioned` for a single effect, on a :class:`pymc.Normal`: with
-    the expansion :math:`b\theta - h\theta^2/2` and the prior :math:`N(\mu, \sigma^2)`,
-
-    .. math::
-
-       q = h + \sigma^{-2}, \qquad m = (b + \mu\sigma^{-2}) / q, \qquad \theta = m + t / \sqrt{q}.
-
-    Parameters
-    ----------
-    information : numpy.ndarray
-        h, the pilot estimate of minus the second derivative of the log-likelihood, with the
-        effect's shape.
-    score : numpy.ndarray
-        b, that is h times the pilot estimate plus the first derivative there.
-    coupling : numpy.ndarray, shape (C, K, K), optional
-        As in :class:`~helpers.effects.Conditioned`, for effects of C clusters and K categories.
-    """
-
-    name = "conditioned"
-
-    def __init__(self, information, score, coupling=None):
-        self.information, self.score = _checked(information, score)
-        if (self.information < 0).any():
-            raise ValueError("The pilot's information must not be negative.")
-        self.start = self.score / (self.information + 1)
-        self.coupling = None if coupling is None else _Coupling(coupling, self.score.shape)
-        self.ndim_supp = 0 if coupling is None else 1
-
-    def _location_precision(self, inputs):
-        mu, sigma = inputs[-2:]
-        precision = sigma**-2
-        q = self.information + precision
-        return (self.score + precision * mu) / q, q
-
-    def backward(self, value, *inputs):
-        m, q = self._location_precision(inputs)
-        if self.coupling is not None:
-            value = self.coupling.backward(value)
-        return m + value / pt.sqrt(q)
-
-    def forward(self, value, *inputs):
-        m, q = self._location_precision(inputs)
-        t = (value - m) * pt.sqrt(q)
-        return t if self.coupling is None else self.coupling.forward(t)
-
-    def log_jac_det(self, value, *inputs):
-        _, q = self._location_precision(inputs)
-        log_det = pt.broadcast_to(-0.5 * pt.log(q), value.shape)
-        return log_det if self.coupling is None else log_det + self.coupling.share
+__all__ = ["Conditioned"]
 
 
 class Conditioned(Transform):
@@ -132,10 +43,11 @@ class Conditioned(Transform):
 
     Parameters
     ----------
-    information : numpy.ndarray, shape (..., P, P)
+    information : numpy.ndarray, shape (..., P, P) or (...)
         H, the pilot estimate of minus the second derivative of the log-likelihood: symmetric,
-        without negative eigenvalues.
-    score : numpy.ndarray, shape (..., P)
+        without negative eigenvalues. With the shape of `score` it is that of single effects, on a
+        :class:`~helpers.effects.ClusterNormal` or :class:`pymc.Normal`.
+    score : numpy.ndarray, shape (..., P) or (...)
         b, that is H times the pilot estimate plus the first derivative there.
     coupling : numpy.ndarray, shape (C, K P, K P), optional
         B, one for each cluster. Categories share each row's total, so that their effects stay
@@ -146,6 +58,11 @@ class Conditioned(Transform):
         Whether the variable is a :class:`~helpers.effects.JointNormal`, whose categories are
         correlated; then the prior's block of each category stands for :math:`\Sigma`.
 
+    Raises
+    ------
+    ValueError
+        If constants are not finite, of shapes that do not fit, or not what they must be.
+
     References
     ----------
     Papaspiliopoulos, O., Roberts, G. O., & Sköld, M. (2007). A general framework for the
@@ -154,89 +71,129 @@ class Conditioned(Transform):
 
     name = "conditioned"
 
-    def __init__(self, information, score, coupling=None, *, joint=False):
-        information, score = _checked(information, score)
-        if information.shape != (*score.shape, score.shape[-1]):
-            raise ValueError(
-                f"The pilot's information must have shape (..., P, P) and its score (..., P): "
-                f"they have {information.shape} and {score.shape}."
-            )
-        transposed = np.swapaxes(information, -1, -2)
-        scale = np.abs(information).max(axis=(-1, -2), keepdims=True)
-        if not (np.abs(information - transposed) <= 1e-8 * scale).all():
-            raise ValueError("The pilot's information must be symmetric in its last two axes.")
-        if (np.linalg.eigvalsh(information) < -1e-8 * scale[..., 0]).any():
-            raise ValueError("The pilot's information must have no negative eigenvalue.")
-        self.information = [
-            [information[..., i, j] for j in range(i + 1)] for i in range(score.shape[-1])
-        ]
-        self.score = [score[..., i] for i in range(score.shape[-1])]
+    def __init__(
+        self,
+        information: np.ndarray,
+        score: np.ndarray,
+        coupling: np.ndarray | None = None,
+        *,
+        joint: bool = False,
+    ) -> None:
+        information, score = np.asarray(information, dtype=float), np.asarray(score, dtype=float)
+        #: Whether effects are single numbers, without an axis of their own.
+        self.single = information.shape == score.shape
+        matrices = information[..., None, None] if self.single else information
+        vectors = score[..., None] if self.single else score
+        _check_expansion(matrices, vectors)
+        self.information, self.score, self.joint = matrices, vectors, joint
         # The centre under a standard normal prior: the default start of the sampler, the prior's
         # mean, would be hundreds of standard deviations away where counts are many.
-        unit = information + np.eye(score.shape[-1])
-        self.start = np.linalg.solve(unit, score[..., None])[..., 0]
-        self.joint = joint
-        # An intercept and a slope, by far the most common, have loops of their own.
-        pairs = score.ndim == 3 and score.shape[-1] == 2 and not joint
-        self.pair = (information, score) if pairs else None
-        self.coupling = None if coupling is None else _Coupling(coupling, score.shape)
-        self.ndim_supp = 2 if joint or coupling is not None else 1
+        unit = matrices + np.eye(vectors.shape[-1])
+        self.start = np.linalg.solve(unit, vectors[..., None])[..., 0].reshape(score.shape)
+        self.coupling = None if coupling is None else _checked_coupling(coupling, score.shape)
+        self.ndim_supp = int(not self.single) + int(joint or coupling is not None)
 
-    def _as_pair(self, value, inputs):
-        mu, sd, below = inputs[-3:]
-        coupling = None if self.coupling is None else self.coupling.matrix
-        return conditioned_pair(value, mu, sd, below[:, 0], *self.pair, coupling)
-
-    def _parts(self, inputs):
-        """Entries of C, and of u = C'm."""
-        if self.joint:
-            mu, chol = inputs[-2:]
-            rows = pt.reshape(chol, (*mu.type.shape[-2:], -1))
-            covariance = pt.sum(rows[:, :, None] * rows[:, None], axis=-1)
-            chol = _cholesky(_lower(covariance))
-        else:
-            mu, sd, below = inputs[-3:]
-            chol = _scaled(_correlation_factor(_columns(below)), _columns(sd))
-        precision = _precision(chol)
-        c = _cholesky(
-            [
-                [h + x for h, x in zip(*rows, strict=True)]
-                for rows in zip(self.information, precision, strict=True)
-            ]
+    def _loop(self, value: TensorVariable, inputs: tuple) -> tuple | None:
+        """Effects and log-determinant by one loop, where clusters share the prior."""
+        if self.joint or self.single or self.score.ndim != 3:
+            return None
+        mean, sd, entries = (pt.as_tensor(x) for x in inputs[-3:])
+        if not mean.ndim == sd.ndim == entries.ndim == 2:
+            return None
+        return conditioned_effects(
+            value, mean, sd, entries, self.information, self.score, self.coupling
         )
-        push = _multiply(precision, _columns(mu))
-        return c, _solve_lower(c, [b + x for b, x in zip(self.score, push, strict=True)])
 
-    def backward(self, value, *inputs):
-        if self.pair is not None:
-            return self._as_pair(value, inputs)[0]
-        c, u = self._parts(inputs)
-        if self.coupling is not None:
-            value = self.coupling.backward(value)
-        shifted = [t + x for t, x in zip(_columns(value, len(u)), u, strict=True)]
-        return _side_by_side(_solve_upper(c, shifted), value)
-
-    def forward(self, value, *inputs):
-        c, u = self._parts(inputs)
-        theta, size = _columns(value, len(c)), range(len(c))
-        t = [sum(c[j][i] * theta[j] for j in size if j >= i) - u[i] for i in size]
-        t = _side_by_side(t, value)
-        return t if self.coupling is None else self.coupling.forward(t)
-
-    def log_jac_det(self, value, *inputs):
-        if self.pair is not None:
-            log_det = self._as_pair(value, inputs)[1]
+    def _conditioning(self, inputs: tuple) -> tuple[Triangle, list]:
+        """C and u, which what is sampled is relative to."""
+        factor: Triangle
+        if self.single:
+            mean, sd = inputs[-2:]
+            means, factor = [mean], [[sd]]
+        elif self.joint:
+            mean, chol = inputs[-2:]
+            rows = pt.reshape(chol, (*mean.type.shape[-2:], -1))
+            covariance = pt.sum(rows[:, :, None] * rows[:, None], axis=-1)
+            means, factor = columns(mean), cholesky(lower(covariance))
         else:
-            c, _ = self._parts(inputs)
-            log_det = -sum(pt.log(row[-1]) for row in c)
-            log_det = pt.broadcast_to(log_det, value.shape[:-1])
+            mean, sd, entries = inputs[-3:]
+            means, factor = columns(mean), scaled(correlation_factor(columns(entries)), columns(sd))
+        size = range(self.score.shape[-1])
+        information = [[self.information[..., i, j] for j in range(i + 1)] for i in size]
+        return conditioning(means, factor, information, [self.score[..., i] for i in size])
+
+    def _entries(self, value: TensorVariable) -> list[TensorVariable]:
+        return [value] if self.single else columns(value, self.score.shape[-1])
+
+    def _together(self, entries: list, like: TensorVariable) -> TensorVariable:
+        return entries[0] if self.single else side_by_side(entries, like)
+
+    def backward(self, value: TensorVariable, *inputs: Variable) -> TensorVariable:
+        if (loop := self._loop(value, inputs)) is not None:
+            return loop[0]
+        c, u = self._conditioning(inputs)
         if self.coupling is not None:
-            log_det = log_det + self.coupling.share
+            value = couple(self.coupling, value)
+        shifted = [t + x for t, x in zip(self._entries(value), u, strict=True)]
+        return self._together(solve_upper(c, shifted), value)
+
+    def forward(self, value: TensorVariable, *inputs: Variable) -> TensorVariable:
+        c, u = self._conditioning(inputs)
+        theta, size = self._entries(value), range(len(c))
+        t = [sum(c[j][i] * theta[j] for j in size if j >= i) - u[i] for i in size]
+        together = self._together(t, value)
+        return together if self.coupling is None else couple(self._uncoupling, together)
+
+    def log_jac_det(self, value: TensorVariable, *inputs: Variable) -> TensorVariable:
+        if (loop := self._loop(value, inputs)) is not None:
+            log_det = loop[1]
+        else:
+            c, _ = self._conditioning(inputs)
+            log_det = -sum(pt.log(row[-1]) for row in c)
+            log_det = pt.broadcast_to(log_det, value.shape if self.single else value.shape[:-1])
+        if self.coupling is not None:
+            log_det = log_det + self._coupling_log_det
         return pt.sum(log_det, axis=-1) if self.joint else log_det
 
+    @cached_property
+    def _uncoupling(self) -> np.ndarray:
+        assert self.coupling is not None
+        return np.linalg.inv(self.coupling)
 
-def _checked(information, score):
-    information, score = np.asarray(information, dtype=float), np.asarray(score, dtype=float)
+    @cached_property
+    def _coupling_log_det(self) -> np.ndarray:
+        # The determinant is the cluster's. Its categories take equal parts of it, so that terms of
+        # the density keep one shape: PyMC would sum those of more axes than the determinant has,
+        # and to compile such sums, and their gradients, takes seconds.
+        assert self.coupling is not None
+        return np.linalg.slogdet(self.coupling)[1][:, None] / self.score.shape[1]
+
+
+def _check_expansion(information: np.ndarray, score: np.ndarray) -> None:
+    if information.shape != (*score.shape, score.shape[-1]):
+        raise ValueError(
+            f"The pilot's information must have shape (..., P, P) and its score (..., P): "
+            f"they have {information.shape} and {score.shape}."
+        )
     if not (np.isfinite(information).all() and np.isfinite(score).all()):
         raise ValueError("The pilot's information and score must be finite everywhere.")
-    return information, score
+    scale = np.abs(information).max(axis=(-1, -2), keepdims=True)
+    if not (np.abs(information - information.mT) <= 1e-8 * scale).all():
+        raise ValueError("The pilot's information must be symmetric in its last two axes.")
+    if (np.linalg.eigvalsh(information) < -1e-8 * scale[..., 0]).any():
+        raise ValueError("The pilot's information must have no negative eigenvalue.")
+
+
+def _checked_coupling(coupling: np.ndarray, shape: tuple) -> np.ndarray:
+    """The coupling of effects of C clusters, whose shape is that of the effects, as floats."""
+    coupling = np.asarray(coupling, dtype=float)
+    size = int(np.prod(shape[1:]))
+    if coupling.shape != (shape[0], size, size):
+        raise ValueError(
+            f"The pilot's coupling must have shape {(shape[0], size, size)}, not {coupling.shape}."
+        )
+    with np.errstate(invalid="ignore"):
+        sign, log_det = np.linalg.slogdet(coupling)
+    if not (np.isfinite(log_det) & (sign != 0)).all():
+        raise ValueError("The pilot's coupling must be finite and invertible.")
+    return coupling

@@ -1,37 +1,37 @@
 """Effects that vary by cluster: their covariance and their parametrisation."""
 
-from math import prod
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
+from pytensor.tensor import TensorLike, TensorVariable
 
-from helpers.effects._triangular import (
-    _columns,
-    _correlation_factor,
-    _scaled,
-    _side_by_side,
-    _times_effects,
+from helpers.data.messages import require_choice
+from helpers.effects._correlations import (
+    correlations_by_category,
+    correlations_of_all,
+    kronecker_sd,
 )
-from helpers.effects.conditioned import Conditioned, ConditionedNormal
+from helpers.effects.conditioned import Conditioned
 from helpers.effects.normal import ClusterNormal, CorrelatedNormal, JointNormal
+from helpers.effects.quadratic import Quadratic
+from helpers.ops.conditioned import couple
+from helpers.ops.triangular import columns, correlation_factor, scaled, side_by_side
 
-__all__ = ["cluster_intercepts", "correlated_effects"]
-
+__all__ = ["CENTRINGS", "COVARIANCES", "cluster_intercepts", "correlated_effects"]
 
 CENTRINGS = ("auto", "conditioned", "centred", "noncentred")
-
-
 COVARIANCES = ("category", "full", "kronecker", "independent")
 
 
-def _chosen(centring, pilot):
+def _parametrisation(centring: str, information: Quadratic | tuple | None) -> str:
     """Check the choice of parametrisation, and make "auto" one of the others."""
-    if centring not in CENTRINGS:
-        raise ValueError(f"`centring` must be one of {', '.join(CENTRINGS)}, not {centring!r}.")
+    require_choice("centring", centring, CENTRINGS)
     if centring == "auto":
-        return "noncentred" if pilot is None else "conditioned"
-    if centring == "conditioned" and pilot is None:
+        return "noncentred" if information is None else "conditioned"
+    if centring == "conditioned" and information is None:
         raise ValueError(
             'centring="conditioned" needs a pilot (information, score) from the data: give one, '
             'or choose "centred" or "noncentred".'
@@ -39,7 +39,15 @@ def _chosen(centring, pilot):
     return centring
 
 
-def cluster_intercepts(name, mean, sd, *, dims, centring="auto", information=None):
+def cluster_intercepts(
+    name: str,
+    mean: TensorLike,
+    sd: TensorLike,
+    *,
+    dims: Sequence[str],
+    centring: str = "auto",
+    information: Quadratic | tuple | None = None,
+) -> TensorVariable:
     """
     Normal intercepts that vary by cluster, in the parametrisation asked for.
 
@@ -57,10 +65,10 @@ def cluster_intercepts(name, mean, sd, *, dims, centring="auto", information=Non
         Dims of the effect, such as ``("cluster", "contrast")``.
     centring : {"auto", "conditioned", "centred", "noncentred"}
         ``"auto"`` is ``"conditioned"`` where `information` is given, else ``"noncentred"``.
-    information : tuple of numpy.ndarray, optional
-        h and b of :class:`~helpers.effects.ConditionedNormal`, each with the effect's shape, and
-        perhaps its coupling of the categories; needed for ``"conditioned"``. Those of
-        :func:`~helpers.pilot.expand_likelihood` have axes for several effects, of length 1 here.
+    information : Quadratic or tuple of numpy.ndarray, optional
+        The pilot's expansion, with h and b of the effect's shape and perhaps a coupling of the
+        categories, as :meth:`~helpers.effects.Quadratic.of_single_effects` returns it; needed for
+        ``"conditioned"``.
 
     Returns
     -------
@@ -82,27 +90,28 @@ def cluster_intercepts(name, mean, sd, *, dims, centring="auto", information=Non
     >>> [rv.name for rv in model.free_RVs]
     ['sd', 'shift']
     """
-    centring = _chosen(centring, information)
+    centring = _parametrisation(centring, information)
     if centring == "noncentred":
         z = pm.Normal(f"{name}_z", dims=dims)
         return pm.Deterministic(name, mean + sd * z, dims=dims)
     if centring == "centred":
         return pm.Normal(name, mean, sd, dims=dims)
-    transform = ConditionedNormal(*information)
+    assert information is not None
+    transform = Conditioned(*information)
     return ClusterNormal(name, mean, sd, transform.start, dims=dims, transform=transform)
 
 
 def correlated_effects(
-    name,
+    name: str,
     *,
-    dims=("cluster", "category", "effect"),
-    eta=4.0,
-    mean=None,
-    sd=None,
-    covariance="category",
-    centring="auto",
-    information=None,
-):
+    dims: Sequence[str] = ("cluster", "category", "effect"),
+    eta: float = 4.0,
+    mean: TensorLike | None = None,
+    sd: TensorLike | None = None,
+    covariance: str = "category",
+    centring: str = "auto",
+    information: Quadratic | tuple | None = None,
+) -> TensorVariable:
     r"""
     Effects that vary by cluster and are correlated, for all categories at once.
 
@@ -138,10 +147,10 @@ def correlated_effects(
     centring : {"auto", "conditioned", "centred", "noncentred"}
         Parametrisation. It changes how fast the model samples, not what it says. ``"auto"`` is
         ``"conditioned"`` where `information` is given, else ``"noncentred"``.
-    information : tuple of numpy.ndarray, optional
-        H, shape (cluster, category, effect, effect), and b, shape (cluster, category, effect), of
-        :class:`~helpers.effects.Conditioned`, as from :func:`~helpers.pilot.expand_likelihood`;
-        a third array may hold its coupling of the categories.
+    information : Quadratic or tuple of numpy.ndarray, optional
+        The pilot's expansion, as from :func:`~helpers.effects.expand_likelihood`: H, shape
+        (cluster, category, effect, effect), b, shape (cluster, category, effect), and perhaps a
+        coupling of the categories, see :class:`~helpers.effects.Conditioned`.
 
     Returns
     -------
@@ -187,145 +196,68 @@ def correlated_effects(
     >>> theta.eval().shape
     (20, 3, 2)
     """
-    model = pm.modelcontext(None)
-    if covariance not in COVARIANCES:
-        raise ValueError(
-            f"`covariance` must be one of {', '.join(COVARIANCES)}, not {covariance!r}."
-        )
-    centring = _chosen(centring, information)
-    dims = tuple(dims)
-    if len(dims) != 3:
-        raise ValueError(f"`dims` must name clusters, categories and effects, not {dims}.")
-    for dim in dims:
-        if model.coords.get(dim) is None:
-            raise ValueError(
-                f"The model has no coordinate {dim!r}: give it, as in "
-                f"pm.Model(coords={{{dim!r}: [...]}})."
-            )
+    require_choice("covariance", covariance, COVARIANCES)
+    centring = _parametrisation(centring, information)
+    shape = _known_shape(dims)
     _, category, effect = dims
-    shape = n_clusters, n_categories, n_effects = [len(model.coords[dim]) for dim in dims]
     if information is not None:
         got = tuple(np.shape(x) for x in information)
-        need = ((*shape, n_effects), tuple(shape))
+        need = ((*shape, shape[-1]), shape)
         if got[:2] != need or len(got) > 3:
             raise ValueError(f"`information` must have the shapes {need}, not {got}.")
 
     if mean is None:
         mean = pm.Normal(f"{name}_mean", 0, 2, dims=(category, effect))
-    joint = covariance in ("full", "kronecker") and n_categories > 1
+    joint = covariance in ("full", "kronecker") and shape[1] > 1
     if sd is None and joint and covariance == "kronecker":
-        sd = _kronecker_sd(name, category, effect, n_effects)
+        sd = kronecker_sd(name, category, effect)
     elif sd is None:
         sd = pm.Exponential(f"{name}_sd", 1, dims=(category, effect))
-    # Shapes must be known, for the entries of small matrices are written out one by one.
-    mean, sd = (pt.specify_shape(x * np.ones(shape[1:]), shape[1:]) for x in (mean, sd))
+    # Shapes must be known, because the entries of small matrices are written out one by one.
+    means, sds = (
+        pt.specify_shape(pt.as_tensor(x) * np.ones(shape[1:]), shape[1:]) for x in (mean, sd)
+    )
 
+    distribution: type
+    parameters: tuple
     if joint:
-        chol = _joint_factor(name, covariance, eta, dims, n_categories, n_effects)
-        parameters = mean, sd.flatten()[:, None] * chol
-        distribution = JointNormal
+        chol = correlations_of_all(name, covariance, eta, category, effect)
+        distribution, parameters = JointNormal, (means, sds.flatten()[:, None] * chol)
     else:
         correlated = covariance != "independent"
-        below = _below(name, eta, category, effect, n_categories, n_effects, correlated)
-        parameters = mean, sd, below
-        distribution = CorrelatedNormal
+        entries = correlations_by_category(name, eta, category, effect, correlated)
+        distribution, parameters = CorrelatedNormal, (means, sds, entries)
 
     if centring == "noncentred":
         z = pm.Normal(f"{name}_z", dims=dims)
-        if joint:
-            step = _times_effects(parameters[1], z, shape)
-        else:
-            chol = _scaled(_correlation_factor(_columns(below)), _columns(sd))
-            steps = [
-                sum(x * y for x, y in zip(row, _columns(z, n_effects), strict=False))
-                for row in chol
-            ]
-            step = _side_by_side(steps, z)
-        return pm.Deterministic(name, mean + step, dims=dims)
-    own = {}
+        step = couple(parameters[1], z) if joint else _spread(z, sds, entries)
+        return pm.Deterministic(name, means + step, dims=dims)
+    options: dict[str, Any] = {}
     if centring == "conditioned":
+        assert information is not None
         transform = Conditioned(*information, joint=joint)
-        own = {"transform": transform, "start": transform.start}
-    return distribution(name, *parameters, dims=dims, shape=tuple(shape), **own)
+        options = {"transform": transform, "start": transform.start}
+    return distribution(name, *parameters, dims=dims, shape=shape, **options)
 
 
-def _bis(dim):
-    """Name of a dim's second copy, on the other side of a correlation matrix."""
-    model = pm.modelcontext(None)
-    copy = f"{dim}_bis"
-    if copy not in model.coords:
-        model.add_coord(copy, model.coords[dim])
-    return copy
+def _known_shape(dims: Sequence[str]) -> tuple[int, ...]:
+    """Lengths of the dims, which must be three and have coordinates."""
+    if len(tuple(dims)) != 3:
+        raise ValueError(f"`dims` must name clusters, categories and effects, not {tuple(dims)}.")
+    coords = pm.modelcontext(None).coords
+    for dim in dims:
+        if coords.get(dim) is None:
+            raise ValueError(
+                f"The model has no coordinate {dim!r}: give it, as in "
+                f"pm.Model(coords={{{dim!r}: [...]}})."
+            )
+    return tuple(len(coords[dim]) for dim in dims)
 
 
-def _kronecker_sd(name, category, effect, n_effects):
-    by_category = pm.Exponential(f"{name}_category_sd", 1, dims=category)
-    if n_effects == 1:
-        return pm.Deterministic(f"{name}_sd", by_category[:, None], dims=(category, effect))
-    # Only products of the two are seen, so one of them is relative.
-    shares = pm.Dirichlet(f"{name}_effect_share", 2 * np.ones(n_effects))
-    scale = pm.Deterministic(f"{name}_effect_scale", n_effects * shares, dims=effect)
-    return pm.Deterministic(f"{name}_sd", by_category[:, None] * scale, dims=(category, effect))
-
-
-def _below(name, eta, category, effect, n_categories, n_effects, correlated):
-    """Entries below the diagonal of each category's Cholesky factor; shape (K, P (P - 1) / 2)."""
-    pairs = [(i, j) for i in range(n_effects) for j in range(i)]
-    if not correlated or not pairs:
-        return pt.zeros((n_categories, len(pairs)))
-    # LKJ by partial correlations, that of effects i and j given those before j: independent, and
-    # entry by entry, which compiles in a fraction of the time of a matrix's log-density.
-    if n_effects == 2:
-        half = pm.Beta(f"{name}_corr_beta", eta, eta, dims=category)
-    else:
-        eta = eta + np.array([(n_effects - 2 - j) / 2 for _, j in pairs])
-        half = pm.Beta(f"{name}_corr_beta", eta, eta, shape=(n_categories, len(pairs)))
-    partial = _columns(half.reshape((n_categories, len(pairs))), len(pairs))
-    partial = {pair: 2 * x - 1 for pair, x in zip(pairs, partial, strict=True)}
-    below = []
-    for i, j in pairs:
-        left = prod(pt.sqrt(1 - partial[i, k] ** 2) for k in range(j))
-        below.append(partial[i, j] * left)
-    factor, corr = _correlation_factor(below), np.eye(n_effects)
-    for i, j in pairs:
-        r = sum(x * y for x, y in zip(factor[i], factor[j], strict=False))
-        corr = corr + r[:, None, None] * _both_ways(i, j, n_effects)
-    pm.Deterministic(f"{name}_corr", corr, dims=(category, effect, _bis(effect)))
-    return pt.specify_shape(pt.stack(below, axis=-1), (n_categories, len(pairs)))
-
-
-def _both_ways(i, j, size):
-    """Where the correlation of effects i and j stands in their matrix."""
-    place = np.zeros((size, size))
-    place[i, j] = place[j, i] = 1
-    return place
-
-
-def _lkj(name, eta, size):
-    """Cholesky factor of one correlation matrix."""
-    if size == 1:
-        return pt.ones((1, 1))
-    return pm.LKJCorr(f"{name}_chol", n=size, eta=eta)
-
-
-def _times_transpose(matrix):
-    """L L'; a sum, as in `_times_effects`."""
-    return pt.sum(matrix[:, None, :] * matrix, axis=-1)
-
-
-def _joint_factor(name, covariance, eta, dims, n_categories, n_effects):
-    """Cholesky factor of the correlations of all effects, those of a category side by side."""
-    _, category, effect = dims
-    size = n_categories * n_effects
-    if covariance == "full":
-        chol = _lkj(f"{name}_corr", eta, size)
-        corr = _times_transpose(chol).reshape((n_categories, n_effects) * 2)
-        corr_dims = (category, effect, _bis(category), _bis(effect))
-        pm.Deterministic(f"{name}_corr", corr, dims=corr_dims)
-        return chol
-    between = _lkj(f"{name}_category_corr", eta, n_categories)
-    within = _lkj(f"{name}_effect_corr", eta, n_effects)
-    corr = _times_transpose(between)
-    pm.Deterministic(f"{name}_category_corr", corr, dims=(category, _bis(category)))
-    pm.Deterministic(f"{name}_effect_corr", _times_transpose(within), dims=(effect, _bis(effect)))
-    return (between[:, None, :, None] * within[None, :, None, :]).reshape((size, size))
+def _spread(z, sd, entries):
+    """Each category's L z."""
+    size = sd.type.shape[-1]
+    chol = scaled(correlation_factor(columns(entries)), columns(sd))
+    of_effects = columns(z, size)
+    steps = [sum(x * y for x, y in zip(row, of_effects, strict=False)) for row in chol]
+    return side_by_side(steps, z)

@@ -4,13 +4,16 @@ import numpy as np
 import pandas as pd
 import pymc as pm
 import pytensor.tensor as pt
+from numpy.typing import ArrayLike
+from pytensor.tensor import TensorVariable
 
 from helpers.effects.correlated import cluster_intercepts
+from helpers.effects.quadratic import Quadratic
 
 __all__ = ["date_gaps", "random_walk", "walk_at"]
 
 
-def date_gaps(dates):
+def date_gaps(dates: ArrayLike) -> np.ndarray:
     """
     Distances between consecutive dates, in units of their mean.
 
@@ -33,15 +36,24 @@ def date_gaps(dates):
     >>> date_gaps(["spring", "summer", "autumn"]).tolist()
     [1.0, 1.0]
     """
-    dates = pd.Index(dates)
-    numbers = _numbers(dates)
-    gaps = np.ones(len(dates) - 1) if numbers is None else np.diff(numbers)
+    index: pd.Index = pd.Index(dates)  # type: ignore[arg-type]
+    numbers = _numbers(index)
+    gaps = np.ones(len(index) - 1) if numbers is None else np.diff(numbers)
     if not (gaps > 0).all():
         raise ValueError("Dates must be distinct and in order.")
     return gaps / gaps.mean() if len(gaps) else gaps
 
 
-def random_walk(name, sd, gaps, *, dims, weights=None, centring="auto", information=None):
+def random_walk(
+    name: str,
+    sd: TensorVariable | np.ndarray,
+    gaps: np.ndarray,
+    *,
+    dims: tuple[str, str],
+    weights: np.ndarray | None = None,
+    centring: str = "auto",
+    information: Quadratic | tuple | None = None,
+) -> TensorVariable:
     r"""
     Random walk over dates for each category, with mean zero over dates.
 
@@ -58,7 +70,7 @@ def random_walk(name, sd, gaps, *, dims, weights=None, centring="auto", informat
     walk. Where the log-likelihood is about :math:`b'w - \tfrac12 w' \operatorname{diag}(h) w`, the
     eigenvectors of :math:`A_k' \operatorname{diag}(h) A_k` are the rotation in which the data, too,
     take the :math:`v_{jk}` one by one, and each is sampled as in
-    :class:`~helpers.effects.ConditionedNormal`.
+    :class:`~helpers.effects.Conditioned`.
 
     Parameters
     ----------
@@ -72,11 +84,11 @@ def random_walk(name, sd, gaps, *, dims, weights=None, centring="auto", informat
         Dims of dates and contrasts, both with coordinates in the model.
     weights : numpy.ndarray, shape (D, contrast), optional
         g, how much each date counts in the mean that is zero; all alike if not given. A date
-        without data of a category had better count nothing: the level would depend on a guess.
+        without data of a category should count nothing: the level would depend on a guess.
     centring : {"auto", "conditioned", "centred", "noncentred"}
         Parametrisation of the steps, as in :func:`~helpers.effects.cluster_intercepts`.
-    information : tuple of numpy.ndarray, optional
-        h and b, each of shape (D, contrast), as from :func:`~helpers.pilot.expand_likelihood`.
+    information : Quadratic or tuple of numpy.ndarray, optional
+        h and b, each of shape (D, contrast), as from :func:`~helpers.effects.expand_likelihood`.
 
     Returns
     -------
@@ -103,23 +115,30 @@ def random_walk(name, sd, gaps, *, dims, weights=None, centring="auto", informat
         weights = np.ones((len(gaps) + 1, n_contrasts))
     weights = np.asarray(weights, dtype=float).T / np.sum(weights, axis=0)[:, None]
     design = sums - (weights @ sums)[:, None, :]
-    own = None
+    rotated = None
     if information is not None:
-        h, b = (np.asarray(x, dtype=float).T for x in information)
+        h, b = (np.asarray(x, dtype=float).T for x in information[:2])
         values, rotation = np.linalg.eigh(design.mT @ (h[:, :, None] * design))
         design = design @ rotation
-        own = np.clip(values, 0, None), (design.mT @ b[:, :, None])[:, :, 0]
+        rotated = Quadratic(np.clip(values, 0, None), (design.mT @ b[:, :, None])[:, :, 0])
     step = f"{date}_step"
     if step not in model.coords:
         model.add_coord(step, range(1, len(gaps) + 1))
     steps = cluster_intercepts(
-        f"{name}_steps", 0.0, sd[:, None], dims=(contrast, step), centring=centring, information=own
+        f"{name}_steps",
+        0.0,
+        sd[:, None],
+        dims=(contrast, step),
+        centring=centring,
+        information=rotated,
     )
     walk = pt.sum(design * steps[:, None, :], axis=-1).T
     return pm.Deterministic(name, walk, dims=dims)
 
 
-def walk_at(walk, sd, dates, new, rng):
+def walk_at(
+    walk: np.ndarray, sd: np.ndarray, dates: pd.Index, new: pd.Index, rng: np.random.Generator
+) -> np.ndarray:
     """
     Draw a random walk at dates without data, given its values at others.
 
@@ -147,7 +166,7 @@ def walk_at(walk, sd, dates, new, rng):
 
     Examples
     --------
-    Half way between two dates the walk is between them on the average:
+    Half way between two dates the walk lies between them, on average:
 
     >>> import numpy as np
     >>> import pandas as pd
@@ -164,20 +183,20 @@ def walk_at(walk, sd, dates, new, rng):
             "labels, which do not say how far they are from others."
         )
     unit = np.diff(at).mean()
-    at, walk = list(at), list(walk)
+    positions, values = list(at), list(walk)
     out = np.empty((len(at_new), np.shape(walk)[1]))
     for i in np.argsort(at_new):
-        place = int(np.searchsorted(at, at_new[i]))
-        before, after = max(place - 1, 0), min(place, len(at) - 1)
+        position = int(np.searchsorted(positions, at_new[i]))
+        before, after = max(position - 1, 0), min(position, len(positions) - 1)
         if before == after:  # outside: a step from the nearest end
-            mean, variance = walk[after], abs(at_new[i] - at[after]) / unit
+            mean, variance = values[after], abs(at_new[i] - positions[after]) / unit
         else:  # between two: a bridge
-            part = (at_new[i] - at[before]) / (at[after] - at[before])
-            mean = (1 - part) * walk[before] + part * walk[after]
-            variance = part * (at[after] - at_new[i]) / unit
+            part = (at_new[i] - positions[before]) / (positions[after] - positions[before])
+            mean = (1 - part) * values[before] + part * values[after]
+            variance = part * (positions[after] - at_new[i]) / unit
         out[i] = mean + sd * np.sqrt(variance) * rng.normal(size=out.shape[1])
-        at.insert(place, at_new[i])
-        walk.insert(place, out[i])
+        positions.insert(position, at_new[i])
+        values.insert(position, out[i])
     return out
 
 

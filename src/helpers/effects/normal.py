@@ -1,48 +1,63 @@
-"""Normal distributions of effects."""
+"""Normal distributions of effects, which know where sampling starts."""
+
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
-from pymc.distributions.distribution import Continuous, SymbolicRandomVariable
+from pymc.distributions.distribution import Continuous, SymbolicRandomVariable, _support_point
 from pymc.distributions.shape_utils import implicit_size_from_params, rv_size_is_none
 from pymc.pytensorf import normalize_rng_param
+from pytensor.tensor import TensorLike, TensorVariable
 from pytensor.tensor.random.utils import normalize_size_param
 
-from helpers.effects._triangular import (
-    _columns,
-    _correlation_factor,
-    _is_pair,
-    _scaled,
-    _solve_lower,
-)
-from helpers.ops.effects import pair_log_density
+from helpers.ops.triangular import columns, correlation_factor, scaled, solve_lower
 
 __all__ = ["ClusterNormal", "CorrelatedNormal", "JointNormal"]
 
 
-class ClusterNormalRV(SymbolicRandomVariable):
+class EffectsRV(SymbolicRandomVariable):
+    """
+    Random effects whose first parameter is where sampling starts: no part of the density.
+
+    Subclasses say how they are drawn from the other parameters. Unlike `initval`, a parameter
+    leaves a model that :func:`pymc.do` and :func:`pymc.observe` can take apart.
+    """
+
+    draw: Callable
+
+    @classmethod
+    def rv_op(cls, *parameters, size=None, rng=None):
+        tensors = [pt.as_tensor(parameter) for parameter in parameters]
+        rng = normalize_rng_param(rng)
+        size = normalize_size_param(size)
+        if rv_size_is_none(size):
+            size = implicit_size_from_params(*tensors, ndims_params=cls.ndims_params)
+        inputs = [rng, size, *tensors]
+        return cls(inputs=inputs, outputs=list(cls.draw(rng, size, *tensors[1:])))(*inputs)
+
+
+@_support_point.register(EffectsRV)
+def _start(op, rv, rng, size, start, *parameters):
+    return pt.broadcast_to(start, rv.shape)
+
+
+class ClusterNormalRV(EffectsRV):
     name = "cluster_normal"
     extended_signature = "[rng],[size],(),(),()->[rng],()"
     _print_name = ("ClusterNormal", "\\operatorname{ClusterNormal}")
 
-    @classmethod
-    def rv_op(cls, start, mu, sigma, *, size=None, rng=None):
-        start, mu, sigma = map(pt.as_tensor, (start, mu, sigma))
-        rng = normalize_rng_param(rng)
-        size = normalize_size_param(size)
-        if rv_size_is_none(size):
-            size = implicit_size_from_params(start, mu, sigma, ndims_params=cls.ndims_params)
-        next_rng, draws = pt.random.normal(mu, sigma, size=size, rng=rng, return_next_rng=True)
-        inputs = [rng, size, start, mu, sigma]
-        return cls(inputs=inputs, outputs=[next_rng, draws])(*inputs)
+    @staticmethod
+    def draw(rng, size, mu, sigma):
+        return pt.random.normal(mu, sigma, size=size, rng=rng, return_next_rng=True)
 
 
 class ClusterNormal(Continuous):
     """
-    Normal that says where sampling starts.
+    Normal that knows where sampling starts.
 
-    Unlike :class:`pymc.Normal` with ``initval``, it leaves a model that :func:`pymc.do` and
-    :func:`pymc.observe` can take apart.
+    The same distribution as :class:`pymc.Normal`, with a start that is part of the variable.
 
     Parameters
     ----------
@@ -69,47 +84,29 @@ class ClusterNormal(Continuous):
     rv_op = ClusterNormalRV.rv_op
 
     @classmethod
-    def dist(cls, mu, sigma, start, **kwargs):
+    def dist(
+        cls, mu: TensorLike, sigma: TensorLike, start: TensorLike, **kwargs: Any
+    ) -> TensorVariable:
         return super().dist([start, mu, sigma], **kwargs)
 
-    def support_point(rv, size, start, mu, sigma):
-        return pt.broadcast_to(start, rv.shape)
-
     def logp(value, start, mu, sigma):
-        """
-        Log-density.
-
-        Parameters
-        ----------
-        value : tensor_like of float
-
-        Returns
-        -------
-        TensorVariable
-        """
+        """Log-density of a value."""
         return pm.logp(pm.Normal.dist(mu, sigma), value)
 
 
-class CorrelatedNormalRV(SymbolicRandomVariable):
+class CorrelatedNormalRV(EffectsRV):
     name = "correlated_normal"
     extended_signature = "[rng],[size],(p),(p),(p),(q)->[rng],(p)"
     _print_name = ("CorrelatedNormal", "\\operatorname{CorrelatedNormal}")
 
-    @classmethod
-    def rv_op(cls, start, mu, sd, below, *, size=None, rng=None):
-        start, mu, sd, below = map(pt.as_tensor, (start, mu, sd, below))
-        rng = normalize_rng_param(rng)
-        size = normalize_size_param(size)
-        if rv_size_is_none(size):
-            size = implicit_size_from_params(start, mu, sd, below, ndims_params=cls.ndims_params)
+    @staticmethod
+    def draw(rng, size, mu, sd, entries):
         shape = pt.concatenate([size, [mu.shape[-1]]])
         next_rng, z = pt.random.normal(size=shape, rng=rng, return_next_rng=True)
         z = pt.specify_shape(z, (None,) * (z.ndim - 1) + (mu.type.shape[-1],))
-        chol = _scaled(_correlation_factor(_columns(below)), _columns(sd))
+        chol = scaled(correlation_factor(columns(entries)), columns(sd))
         steps = [sum(x * z[..., j] for j, x in enumerate(row)) for row in chol]
-        draws = mu + pt.stack(steps, axis=-1)
-        inputs = [rng, size, start, mu, sd, below]
-        return cls(inputs=inputs, outputs=[next_rng, draws])(*inputs)
+        return [next_rng, mu + pt.stack(steps, axis=-1)]
 
 
 class CorrelatedNormal(Continuous):
@@ -130,9 +127,9 @@ class CorrelatedNormal(Continuous):
         Means. Shape ``(..., P)``.
     sd : tensor_like of float
         Standard deviations (sd > 0). Shape ``(..., P)``.
-    below : tensor_like of float
-        Entries of L, the Cholesky factor of the correlation matrix, below its diagonal, row by
-        row. Shape ``(..., P (P - 1) / 2)``. For two effects it is their correlation.
+    entries : tensor_like of float
+        L, the Cholesky factor of the correlation matrix, below its diagonal, row by row. Shape
+        ``(..., P (P - 1) / 2)``. For two effects it is their correlation.
     start : tensor_like of float, optional
         Where sampling starts, with the shape of a draw; by default at the mean. It has no part in
         the density.
@@ -159,57 +156,40 @@ class CorrelatedNormal(Continuous):
     rv_op = CorrelatedNormalRV.rv_op
 
     @classmethod
-    def dist(cls, mu, sd, below, start=None, **kwargs):
+    def dist(
+        cls,
+        mu: TensorLike,
+        sd: TensorLike,
+        entries: TensorLike,
+        start: TensorLike | None = None,
+        **kwargs: Any,
+    ) -> TensorVariable:
         mu, sd = pt.as_tensor(mu), pt.as_tensor(sd)
-        below = pt.as_tensor(below, dtype="float64")
-        return super().dist([mu if start is None else start, mu, sd, below], **kwargs)
+        entries = pt.as_tensor(entries, dtype="float64")
+        return super().dist([mu if start is None else start, mu, sd, entries], **kwargs)
 
-    def support_point(rv, size, start, mu, sd, below):
-        return pt.broadcast_to(start, rv.shape)
-
-    def logp(value, start, mu, sd, below):
-        """
-        Log-density of effects.
-
-        Parameters
-        ----------
-        value : tensor_like of float
-            Effects, on the last axis.
-
-        Returns
-        -------
-        TensorVariable
-        """
-        if _is_pair(below) and value.ndim == 3 and mu.ndim == sd.ndim == below.ndim == 2:
-            if mu.type.broadcastable == sd.type.broadcastable == value.type.broadcastable[1:]:
-                return pair_log_density(value, mu, sd, below[:, 0])
-        sds = _columns(sd)
-        factor = _correlation_factor(_columns(below))
-        distance = [(x - m) / s for x, m, s in zip(_columns(value), _columns(mu), sds, strict=True)]
-        z = _solve_lower(factor, distance)
+    def logp(value, start, mu, sd, entries):
+        """Log-density of effects, on the last axis."""
+        sds = columns(sd)
+        factor = correlation_factor(columns(entries))
+        distance = [(x - m) / s for x, m, s in zip(columns(value), columns(mu), sds, strict=True)]
+        z = solve_lower(factor, distance)
         log_scale = sum(pt.log(s * row[-1]) for s, row in zip(sds, factor, strict=True))
         return -0.5 * (sum(x**2 for x in z) + len(z) * np.log(2 * np.pi)) - log_scale
 
 
-class JointNormalRV(SymbolicRandomVariable):
+class JointNormalRV(EffectsRV):
     name = "joint_normal"
     extended_signature = "[rng],[size],(k,p),(k,p),(m,m)->[rng],(k,p)"
     _print_name = ("JointNormal", "\\operatorname{JointNormal}")
 
-    @classmethod
-    def rv_op(cls, start, mu, chol, *, size=None, rng=None):
-        start, mu, chol = map(pt.as_tensor, (start, mu, chol))
-        rng = normalize_rng_param(rng)
-        size = normalize_size_param(size)
-        if rv_size_is_none(size):
-            size = implicit_size_from_params(start, mu, chol, ndims_params=cls.ndims_params)
+    @staticmethod
+    def draw(rng, size, mu, chol):
         in_one_row = pt.concatenate([size, [chol.shape[-1]]])
         next_rng, z = pt.random.normal(size=in_one_row, rng=rng, return_next_rng=True)
         step = pt.sum(chol * z[..., None, :], axis=-1)
         shape = pt.concatenate([size, mu.shape[-2:]])
-        draws = mu + pt.reshape(step, shape, ndim=step.ndim + 1)
-        inputs = [rng, size, start, mu, chol]
-        return cls(inputs=inputs, outputs=[next_rng, draws])(*inputs)
+        return [next_rng, mu + pt.reshape(step, shape, ndim=step.ndim + 1)]
 
 
 class JointNormal(Continuous):
@@ -249,30 +229,22 @@ class JointNormal(Continuous):
     rv_op = JointNormalRV.rv_op
 
     @classmethod
-    def dist(cls, mu, chol, start=None, **kwargs):
+    def dist(
+        cls,
+        mu: TensorLike,
+        chol: TensorLike,
+        start: TensorLike | None = None,
+        **kwargs: Any,
+    ) -> TensorVariable:
         mu, chol = pt.as_tensor(mu), pt.as_tensor(chol)
         return super().dist([mu if start is None else start, mu, chol], **kwargs)
 
-    def support_point(rv, size, start, mu, chol):
-        return pt.broadcast_to(start, rv.shape)
-
     def logp(value, start, mu, chol):
-        """
-        Log-density of effects.
-
-        Parameters
-        ----------
-        value : tensor_like of float
-            Effects, on the last two axes.
-
-        Returns
-        -------
-        TensorVariable
-        """
+        """Log-density of effects, on the last two axes."""
         # Not by `pm.MvNormal`, which would multiply the factor out and take it apart again.
         distance = (value - mu).flatten(value.ndim - 1)
-        columns = distance.reshape((-1, chol.shape[-1])).T
-        z = pt.linalg.solve_triangular(chol, columns, lower=True)
+        in_columns = distance.reshape((-1, chol.shape[-1])).T
+        z = pt.linalg.solve_triangular(chol, in_columns, lower=True)
         log_scale = pt.log(pt.diagonal(chol)).sum()
         by_column = -0.5 * (z**2 + np.log(2 * np.pi)).sum(axis=0) - log_scale
         return by_column.reshape(distance.shape[:-1])

@@ -1,21 +1,13 @@
 """What the counts say about each cluster's effects, before any sampling: a quadratic expansion."""
 
-import copy
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import brentq
-from scipy.special import softmax
+
+from helpers.effects._newton import Rows, newton, sum_by
+from helpers.effects.quadratic import Quadratic
 
 __all__ = ["Expansion", "expand_likelihood"]
-
-
-# A pilot only has to be near: it stops when no logit moves by more than this.
-TOLERANCE = 1e-6
-
-
-# Doubles in one block of second derivatives; rows are taken in pieces of this size.
-BLOCK = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -25,18 +17,16 @@ class Expansion:
 
     Attributes
     ----------
-    by_cluster : tuple of numpy.ndarray
-        Of the effects of each cluster: `information`, shape (C, K - 1, P, P), which is H, minus
-        the second derivative of the log-likelihood at the estimate,
-        :math:`\sum_i n_i p_{ik} (1 - p_{ik}) x_i x_i'`; `score`, shape (C, K - 1, P), which is b,
-        H times the estimate plus the first derivative there; `coupling`, shape
-        (C, (K - 1) P, (K - 1) P), which is B. With
+    by_cluster : Quadratic
+        Of the effects of each cluster: `information`, shape (C, K - 1, P, P), which is
+        :math:`H = \sum_i n_i p_{ik} (1 - p_{ik}) x_i x_i'` at the estimate; `score`, shape
+        (C, K - 1, P); `coupling`, shape (C, (K - 1) P, (K - 1) P), which is B. With
         :math:`t_{ck} = C_{ck}' (\theta_{ck} - \hat\theta_{ck})`, where :math:`C C'` is H plus
         the penalties, the effects of all categories of a cluster are about :math:`N(0, B B')` in
         terms of t: what H, taken category by category, leaves out.
-    by_date : tuple of numpy.ndarray or None
-        Of the shifts at each date: h and b, each of shape (D, K - 1). The log-likelihood is about
-        :math:`b w - \tfrac12 h w^2`; the estimates have mean zero over dates.
+    by_date : Quadratic or None
+        Of the shifts at each date: h and b, each of shape (D, K - 1). The estimates have mean zero
+        over dates.
     dispersion : float
         Squared residuals relative to what a multinomial expects, about 1 if rows are such. Like
         Pearson's statistic by its degrees of freedom, but where less than one choice is expected
@@ -46,27 +36,27 @@ class Expansion:
         by these.
     """
 
-    by_cluster: tuple
-    by_date: tuple | None
+    by_cluster: Quadratic
+    by_date: Quadratic | None
     dispersion: float
     freedom: float
 
 
 def expand_likelihood(
-    counts,
-    available,
-    cluster,
-    n_clusters,
-    reference,
-    varying,
-    common=None,
+    counts: np.ndarray,
+    available: np.ndarray,
+    cluster: np.ndarray,
+    n_clusters: int,
+    reference: int,
+    varying: np.ndarray,
+    common: np.ndarray | None = None,
     *,
-    date=None,
-    n_dates=0,
-    overdispersed=False,
-    rounds=None,
-    steps=50,
-):
+    date: np.ndarray | None = None,
+    n_dates: int = 0,
+    overdispersed: bool = False,
+    rounds: int | None = None,
+    steps: int = 50,
+) -> Expansion:
     r"""
     Expand the masked multinomial log-likelihood in the effects of each cluster and category.
 
@@ -141,60 +131,89 @@ def expand_likelihood(
     if rounds is None:
         rounds = 4 if date is None else 6
     order = np.argsort(cluster, kind="stable")
-    rows = _Rows(counts[order], np.asarray(available, bool)[order], reference)
+    rows = Rows(counts[order], np.asarray(available, bool)[order], reference)
     varying = np.asarray(varying, float)[order]
     cluster = np.asarray(cluster)[order]
-    n_free, n_varying = counts.shape[1] - 1, varying.shape[1]
-
-    design = varying if common is None else np.hstack([varying, np.asarray(common)[order]])
-    zero = np.zeros((1, design.shape[1], n_free))
-    everywhere = np.zeros(len(cluster), dtype=int)
-    pooled, _ = _newton(rows, design, everywhere, 1, zero, zero, np.full_like(zero, 1e-2), steps)
-    offset = design[:, n_varying:] @ pooled[0, n_varying:]
-
-    centre = pooled[:, :n_varying]
-    variance = np.ones_like(centre)
-    theta = np.repeat(centre, n_clusters, axis=0)
-    shift = None if date is None else _Shift(np.asarray(date)[order], n_dates, n_free)
+    pooled, offset = _fit_together(rows, varying, None if common is None else common[order], steps)
+    shift = None
+    if date is not None:
+        shift = _Shift(np.asarray(date)[order], n_dates, counts.shape[1] - 1)
+    fit = _ClusterFit(rows, varying, cluster, n_clusters, pooled, offset)
     for _ in range(rounds):
-        fixed = offset if shift is None else offset + shift.by_row()
-        theta, hessian = _newton(
-            rows, varying, cluster, n_clusters, theta, centre, 1 / variance, steps, fixed
-        )
-        spread = np.diagonal(np.linalg.inv(hessian), axis1=1, axis2=2).reshape(theta.shape)
-        penalty = 1 / variance
-        # What shrinkage leaves of the number of parameters, and those of the population.
-        free = theta.size - (penalty * spread).sum()
-        n_parameters = min(free + centre.size, theta.size)
-        centre = theta.mean(axis=0, keepdims=True)
-        variance = ((theta - centre) ** 2 + spread).mean(axis=0, keepdims=True)
-        variance = np.clip(variance, 1e-4, 4.0)
-        by_cluster = np.einsum("rd,rdk->rk", varying, theta[cluster]) + offset
-        logits = by_cluster
-        if shift is not None:
-            shift.fit(rows, by_cluster, steps)
-            logits = by_cluster + shift.by_row()
-            n_parameters += shift.n_parameters
+        fit.update(shift, steps)
         if overdispersed:
-            rows.temper(logits, n_parameters)
+            rows.downweight(fit.logits, fit.n_parameters)
+    return fit.expansion(shift)
 
-    share = rows.shares(logits)
-    weight = rows.n * share * (1 - share)
-    information = _sum_by(
-        cluster, np.einsum("rk,rp,rq->rkpq", weight, varying, varying), n_clusters
-    )
-    residual = rows.counts - rows.n * share
-    gradient = _sum_by(cluster, np.einsum("rk,rp->rkp", residual, varying), n_clusters)
-    theta = theta.transpose(0, 2, 1)
-    score = np.einsum("ckpq,ckq->ckp", information, theta) + gradient
-    squares, expected, freedom = rows.residuals(logits, n_parameters)
-    return Expansion(
-        by_cluster=(information, score, _coupling(information, hessian, penalty)),
-        by_date=None if shift is None else shift.expand(weight, residual),
-        # Without a choice between two nothing is known of scatter.
-        dispersion=float(squares.sum() / expected.sum()) if expected.any() else 1.0,
-        freedom=float(freedom),
-    )
+
+def _fit_together(rows, varying, common, steps):
+    """One fit to all rows: the effects that vary, and what the common slopes add to each row."""
+    n_varying = varying.shape[1]
+    design = varying if common is None else np.hstack([varying, common])
+    zero = np.zeros((1, design.shape[1], rows.counts.shape[1]))
+    everywhere = np.zeros(len(design), dtype=int)
+    pooled, _ = newton(rows, design, everywhere, 1, zero, zero, np.full_like(zero, 1e-2), steps)
+    return pooled[:, :n_varying], design[:, n_varying:] @ pooled[0, n_varying:]
+
+
+class _ClusterFit:
+    """Effects of each cluster, with normal penalties whose variances are estimated as well."""
+
+    def __init__(self, rows, varying, cluster, n_clusters, pooled, offset):
+        self.rows, self.varying, self.offset = rows, varying, offset
+        self.cluster, self.n_clusters = cluster, n_clusters
+        self.centre, self.variance = pooled, np.ones_like(pooled)
+        self.theta = np.repeat(pooled, n_clusters, axis=0)
+
+    def update(self, shift, steps):
+        """Fit clusters given the variances and the shifts of dates, then those given clusters."""
+        self.penalty = 1 / self.variance
+        offset = self.offset if shift is None else self.offset + shift.by_row()
+        self.theta, self.hessian = newton(
+            self.rows,
+            self.varying,
+            self.cluster,
+            self.n_clusters,
+            self.theta,
+            self.centre,
+            self.penalty,
+            steps,
+            offset,
+        )
+        inverse = np.linalg.inv(self.hessian)
+        spread = np.diagonal(inverse, axis1=1, axis2=2).reshape(self.theta.shape)
+        # What shrinkage leaves of the number of parameters, and those of the population.
+        free = self.theta.size - (self.penalty * spread).sum()
+        self.n_parameters = min(free + self.centre.size, self.theta.size)
+        self.centre = self.theta.mean(axis=0, keepdims=True)
+        variance = ((self.theta - self.centre) ** 2 + spread).mean(axis=0, keepdims=True)
+        self.variance = np.clip(variance, 1e-4, 4.0)
+        self.logits = np.einsum("rd,rdk->rk", self.varying, self.theta[self.cluster]) + self.offset
+        if shift is not None:
+            shift.fit(self.rows, self.logits, steps)
+            self.logits = self.logits + shift.by_row()
+            self.n_parameters += shift.n_parameters
+
+    def expansion(self, shift):
+        rows, varying = self.rows, self.varying
+        share = rows.shares(self.logits)
+        weight = rows.n * share * (1 - share)
+        information = np.einsum("rk,rp,rq->rkpq", weight, varying, varying)
+        information = sum_by(self.cluster, information, self.n_clusters)
+        residual = rows.counts - rows.n * share
+        gradient = np.einsum("rk,rp->rkp", residual, varying)
+        gradient = sum_by(self.cluster, gradient, self.n_clusters)
+        theta = self.theta.transpose(0, 2, 1)
+        score = np.einsum("ckpq,ckq->ckp", information, theta) + gradient
+        coupling = _coupling(information, self.hessian, self.penalty)
+        squares, expected, freedom = rows.residuals(self.logits, self.n_parameters)
+        return Expansion(
+            by_cluster=Quadratic(information, score, coupling),
+            by_date=None if shift is None else shift.expand(weight, residual),
+            # Without a choice between two nothing is known of scatter.
+            dispersion=float(squares.sum() / expected.sum()) if expected.any() else 1.0,
+            freedom=float(freedom),
+        )
 
 
 class _Shift:
@@ -210,7 +229,7 @@ class _Shift:
         return self.estimate[self.date, 0]
 
     def fit(self, rows, offset, steps):
-        estimate, hessian = _newton(
+        estimate, hessian = newton(
             rows.take(self.order),
             np.ones((len(self.date), 1)),
             self.date[self.order],
@@ -231,9 +250,9 @@ class _Shift:
     def expand(self, weight, residual):
         date = self.date[self.order]
         information, gradient = (
-            _sum_by(date, x[self.order], self.n_dates) for x in (weight, residual)
+            sum_by(date, x[self.order], self.n_dates) for x in (weight, residual)
         )
-        return information, information * self.estimate[:, 0] + gradient
+        return Quadratic(information, information * self.estimate[:, 0] + gradient)
 
 
 def _coupling(information, hessian, penalty):
@@ -254,102 +273,3 @@ def _coupling(information, hessian, penalty):
     # rounding makes of counts of a thousand million is not believed.
     root = 1 / np.sqrt(np.clip(values, 1e-6, n_free))
     return (vectors * root[:, None]) @ vectors.transpose(0, 2, 1)
-
-
-class _Rows:
-    """Counts sorted by cluster, without the reference category but for its share."""
-
-    def __init__(self, counts, available, reference):
-        self.free = np.arange(counts.shape[1]) != reference
-        self.available = available
-        self.raw = counts.astype(float)
-        self.n = self.raw.sum(axis=1, keepdims=True)
-        self.counts = self.raw[:, self.free]
-
-    def take(self, order):
-        """The same rows in another order, as tempered as they are."""
-        other = copy.copy(self)
-        for name in ("available", "raw", "n", "counts"):
-            setattr(other, name, getattr(self, name)[order])
-        return other
-
-    def residuals(self, logits, n_parameters):
-        """Squared residuals of each row, what a multinomial expects of them, and the freedom."""
-        n = self.raw.sum(axis=1, keepdims=True)
-        full = np.insert(logits, np.flatnonzero(~self.free), 0.0, axis=1)
-        share = softmax(np.where(self.available, full, -np.inf), axis=1)
-        # As Pearson's, but where less than one choice is expected a single one weighs no more.
-        scale = np.maximum(n * share, 1.0)
-        squares = ((self.raw - n * share) ** 2 / scale).sum(axis=1)
-        expected = (n * share * (1 - share) / scale).sum(axis=1)
-        freedom = (self.available.sum(axis=1) - 1)[n[:, 0] > 0].sum()
-        left = max(freedom - n_parameters, freedom / 4)
-        return squares, expected * left / max(freedom, 1), left
-
-    def temper(self, logits, n_parameters):
-        """Let each row count for what it is worth if rows scatter as the residuals do."""
-        squares, expected, _ = self.residuals(logits, n_parameters)
-        n = self.raw.sum(axis=1)
-
-        def worth(log_phi):
-            phi = np.exp(log_phi)
-            return (1 + phi) / (np.maximum(n, 1) + phi)
-
-        def excess(log_phi):
-            return (squares * worth(log_phi) - expected).sum()
-
-        low, high = np.log(1e-2), np.log(1e9)
-        if excess(high) <= 0:
-            log_phi = high
-        else:
-            log_phi = low if excess(low) >= 0 else brentq(excess, low, high)
-        weight = worth(log_phi)[:, None]
-        self.n, self.counts = weight * n[:, None], weight * self.raw[:, self.free]
-
-    def shares(self, logits):
-        full = np.zeros(self.available.shape)
-        full[:, self.free] = logits
-        return softmax(np.where(self.available, full, -np.inf), axis=1)[:, self.free]
-
-
-def _sum_by(group, values, n_groups):
-    """Sum rows by group; the groups are sorted."""
-    out = np.zeros((n_groups, *values.shape[1:]))
-    present, starts = np.unique(group, return_index=True)
-    out[present] = np.add.reduceat(values, starts, axis=0)
-    return out
-
-
-def _newton(rows, design, group, n_groups, start, centre, precision, steps, offset=0.0):
-    """
-    Penalised Newton for multinomial logits, one fit per group.
-
-    Returns the estimates, shape (G, D, K - 1), and minus the penalised second derivatives, shape
-    (G, D (K - 1), D (K - 1)).
-    """
-    theta = start.copy()
-    _, n_effects, n_free = theta.shape
-    size = n_effects * n_free
-    precision = np.broadcast_to(precision, theta.shape)
-    penalty = precision.reshape(n_groups, size)[:, :, None] * np.eye(size)
-    piece = max(1, BLOCK // size**2)
-    for _ in range(steps):
-        share = rows.shares(np.einsum("rd,rdk->rk", design, theta[group]) + offset)
-        residual = rows.counts - rows.n * share
-        gradient = _sum_by(group, np.einsum("rd,rk->rdk", design, residual), n_groups)
-        gradient -= precision * (theta - centre)
-        hessian = penalty.copy()
-        for first in range(0, len(design), piece):
-            s = slice(first, first + piece)
-            p, x = share[s], design[s]
-            curvature = p[:, :, None] * np.eye(n_free) - p[:, :, None] * p[:, None]
-            outer = np.einsum("rd,re,rkl->rdkel", rows.n[s] * x, x, curvature, optimize=True)
-            hessian += _sum_by(group[s], outer.reshape(-1, size, size), n_groups)
-        # Huge counts can make the penalty vanish in rounding beside a curvature of low rank.
-        hessian += 1e-12 * np.eye(size) * hessian.max(axis=(1, 2), keepdims=True)
-        step = np.linalg.solve(hessian, gradient.reshape(n_groups, size, 1)).reshape(theta.shape)
-        # A bounded step: far from the optimum the quadratic overshoots.
-        theta += np.clip(step, -2.0, 2.0)
-        if np.abs(step).max() < TOLERANCE:
-            break
-    return theta, hessian

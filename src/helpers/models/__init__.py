@@ -1,10 +1,24 @@
 """Data and a few choices to a PyMC model."""
 
-from helpers.models.choices import choose_likelihood, choose_reference, fixed_within_clusters
-from helpers.models.preferences import latent_preferences, parameter_names, preferences_over_time
+from helpers.models.design import Design, Standardised, choose_reference, fixed_within_clusters
+from helpers.models.likelihood import choose_likelihood
+from helpers.models.options import CHOICES, RULES, Options, Rule
+from helpers.models.preferences import (
+    latent_preferences,
+    parameter_names,
+    preferences_over_time,
+)
+from helpers.models.priors import DEFAULT_PRIORS
 from helpers.models.regression import masked_regression
 
 __all__ = [
+    "CHOICES",
+    "DEFAULT_PRIORS",
+    "RULES",
+    "Design",
+    "Options",
+    "Rule",
+    "Standardised",
     "choose_likelihood",
     "choose_reference",
     "fixed_within_clusters",

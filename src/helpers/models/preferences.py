@@ -122,13 +122,13 @@ def preferences_over_time(
     if "cluster" in intercept.dims:
         sizes = drift.sizes["date"], intercept.sizes["cluster"]
         weight = np.broadcast_to(np.ones(sizes[1]) if weight is None else weight, sizes)
-        weight = xr.DataArray(weight, dims=("date", "cluster"))
-        weight = weight / weight.sum("cluster")
+        share = xr.DataArray(weight, dims=("date", "cluster"))
+        share = share / share.sum("cluster")
     by_date = []
     for d in range(drift.sizes["date"]):  # one by one, for there may be many clusters
         preference = _softmax(intercept + drift.isel(date=d))
         if "cluster" in preference.dims:
-            preference = (preference * weight.isel(date=d)).sum("cluster")
+            preference = (preference * share.isel(date=d)).sum("cluster")
         by_date.append(preference)
     out = xr.concat(by_date, drift["date"])
     return out.transpose("chain", "draw", "date", "category").rename("preference")

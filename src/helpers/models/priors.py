@@ -1,19 +1,34 @@
-"""Default priors."""
+"""Default priors, and those given in their place."""
 
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
 import pymc as pm
+from pytensor.tensor import TensorVariable
 
-from helpers.models.choices import _require
+from helpers.data.messages import require_choice
+from helpers.models.design import Design
+
+__all__ = ["DEFAULT_PRIORS", "Prior", "used_priors"]
+
+type Prior = Callable[[str, str | Sequence[str] | None], TensorVariable]
+
+
+def _effects_mean(name: str, dims: Sequence[str]) -> TensorVariable:
+    """Prior of population means: that of an intercept first, that of slopes after it."""
+    n_effects = len(pm.modelcontext(None).coords[dims[-1]])
+    return pm.Normal(name, 0, np.array([2.0] + [1.0] * (n_effects - 1)), dims=dims)
+
 
 # Logit scale. A logit of 2 is odds of about 7 to 1, and predictors are standardised. Chapter 2
 # looks at what these say about shares before any data.
-DEFAULT_PRIORS = {
+DEFAULT_PRIORS: dict[str, Callable] = {
     "intercept": partial(pm.Normal, mu=0, sigma=2),
     "intercept_mean": partial(pm.Normal, mu=0, sigma=2),
     "intercept_sd": partial(pm.Exponential, lam=1),
     "slope": partial(pm.Normal, mu=0, sigma=1),
+    "effects_mean": _effects_mean,
     "effects_sd": partial(pm.Exponential, lam=1),
     "psi": partial(pm.Beta, alpha=1, beta=1),
     # Nine in ten between 4 and 2,700: two choices of a row correlated by 0.2 to 0.0004.
@@ -21,39 +36,54 @@ DEFAULT_PRIORS = {
     "drift_sd": partial(pm.Exponential, lam=1),
 }
 
-
-def _effects_mean(name, dims):
-    """Prior of population means: that of an intercept first, that of slopes after it."""
-    n_effects = len(pm.modelcontext(None).coords[dims[-1]])
-    return pm.Normal(name, 0, np.array([2.0] + [1.0] * (n_effects - 1)), dims=dims)
-
-
-DEFAULT_PRIORS["effects_mean"] = _effects_mean
+_OF_EFFECTS = {
+    "pooled": ["intercept"],
+    "intercepts": ["intercept_mean", "intercept_sd"],
+    "slopes": ["effects_mean", "effects_sd"],
+}
 
 
-def _check_priors(priors, effects, n_predictors, covariance, unknown, overdispersed, drift):
-    """Refuse priors of parameters that there are not, or that this model does not have."""
-    for name in priors:
-        _require("a prior's name", name, tuple(DEFAULT_PRIORS))
-    used = {
-        "pooled": ["intercept"],
-        "intercepts": ["intercept_mean", "intercept_sd"],
-        "slopes": ["effects_mean", "effects_sd"],
-    }[effects]
-    if n_predictors and effects != "slopes":
-        used.append("slope")
-    if unknown:
-        used.append("psi")
-    if overdispersed:
-        used.append("concentration")
-    if drift is not None:
-        used.append("drift_sd")
-    if covariance == "kronecker" and effects == "slopes":
+def used_priors(given: Mapping[str, Callable] | None, design: Design) -> Prior:
+    """
+    Priors of the parameters that a model has, the given ones in place of the defaults.
+
+    Parameters
+    ----------
+    given : mapping of str to callable or None
+        Priors by parameter, each called as ``prior(name, dims=dims)``.
+    design : Design
+        What the model is for.
+
+    Returns
+    -------
+    callable
+        From a parameter's name and dims to its random variable.
+
+    Raises
+    ------
+    ValueError
+        For a prior of a parameter that there is not, or that this model does not have.
+    """
+    given = dict(given or {})
+    options = design.options
+    used = list(_OF_EFFECTS[options.effects])
+    if options.effects == "slopes" and options.covariance == "kronecker":
         # Standard deviations are products there, with priors of their own.
         used.remove("effects_sd")
-    for name in priors:
+    if options.effects != "slopes" and design.predictors is not None:
+        used.append("slope")
+    if options.availability == "unknown":
+        used.append("psi")
+    if options.likelihood == "dirichlet-multinomial":
+        used.append("concentration")
+    if options.drift is not None:
+        used.append("drift_sd")
+    for name in given:
+        require_choice("a prior's name", name, tuple(DEFAULT_PRIORS))
         if name not in used:
             raise ValueError(
                 f"There is a prior for {name!r}, which this model does not have: its own are "
                 f"{', '.join(used)}."
             )
+    priors = DEFAULT_PRIORS | given
+    return lambda name, dims: priors[name](name, dims=dims)

@@ -1,53 +1,35 @@
 """From counts and a few choices to a PyMC model."""
 
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 
-import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 
-from helpers.distributions.dirichlet import MaskedDirichletMultinomial
-from helpers.distributions.masked import MaskedMultinomial
-from helpers.distributions.zero_inflated import ZeroInflatedMultinomial
-from helpers.effects.correlated import (
-    CENTRINGS,
-    COVARIANCES,
-    cluster_intercepts,
-    correlated_effects,
-)
-from helpers.effects.drift import date_gaps, random_walk
-from helpers.models.choices import (
-    _check_clusters,
-    _check_unknown,
-    _distinct_dates,
-    _inflated,
-    _pilot,
-    _require,
-    _standardise,
-    choose_reference,
-)
-from helpers.models.priors import DEFAULT_PRIORS, _check_priors
-from helpers.ops.logits import cluster_logits
+from helpers.data.counts import CategoryCounts
+from helpers.models._terms import data_of_rows, drift_by_row, effects_by_row, observe
+from helpers.models.design import Design
+from helpers.models.options import Options
+from helpers.models.priors import used_priors
 from helpers.ops.shares import masked_shares
 
 __all__ = ["masked_regression"]
 
 
 def masked_regression(
-    data,
+    data: CategoryCounts,
     *,
-    effects="slopes",
-    covariance="category",
-    centring="auto",
-    likelihood="multinomial",
-    drift=None,
-    availability="known",
-    inflated=None,
-    menu_of="row",
-    psi_by=None,
-    reference=None,
-    priors=None,
-):
+    effects: str = "slopes",
+    covariance: str = "category",
+    centring: str = "auto",
+    likelihood: str = "multinomial",
+    drift: str | None = None,
+    availability: str = "known",
+    inflated: Sequence[str] | str | None = None,
+    menu_of: str = "row",
+    psi_by: str | None = None,
+    reference: str | None = None,
+    priors: Mapping[str, Callable] | None = None,
+) -> pm.Model:
     r"""
     Regression of counts on clusters and predictors, for categories not always on the menu.
 
@@ -85,7 +67,7 @@ def masked_regression(
         :class:`~helpers.MaskedDirichletMultinomial`.
     drift : {None, "walk"}
         Whether preferences drift over dates: a random walk of each category's logit, the same in
-        all clusters, see :func:`~helpers.drift.random_walk`.
+        all clusters, see :func:`~helpers.effects.random_walk`.
     availability : {"known", "unknown", "ignored"}
         Whether the menus are used. "unknown": a zero of the categories `inflated` may mean that
         they were not on the menu, see :class:`~helpers.ZeroInflatedMultinomial`; cells that are
@@ -101,7 +83,7 @@ def masked_regression(
         everywhere, or with one of each cluster's own.
     reference : str, optional
         Category whose logit is 0; it need not be on every menu. If not given,
-        :func:`~helpers.models.choose_reference` picks one.
+        :func:`~helpers.choose_reference` picks one.
     priors : mapping of str to callable, optional
         Priors to use in place of the defaults, by parameter: ``intercept`` (pooled),
         ``intercept_mean``, ``intercept_sd``, ``slope``, ``effects_mean``, ``effects_sd``, ``psi``,
@@ -176,150 +158,32 @@ def masked_regression(
     >>> [rv.name for rv in model.free_RVs]
     ['effects_mean', 'effects_sd', 'effects_corr_beta', 'effects']
     """
-    _require("effects", effects, ("slopes", "intercepts", "pooled"))
-    _require("covariance", covariance, COVARIANCES)
-    _require("centring", centring, CENTRINGS)
-    _require("likelihood", likelihood, ("multinomial", "dirichlet-multinomial"))
-    _require("drift", drift, (None, "walk"))
-    _require("availability", availability, ("known", "unknown", "ignored"))
-    n_predictors = data.predictors.shape[1]
-    if effects == "slopes" and not n_predictors:
-        effects = "intercepts"
-    scaled = _standardise(data.predictors) if n_predictors else None
-    unknown, overdispersed = availability == "unknown", likelihood == "dirichlet-multinomial"
-    _check_clusters(data, effects)
-    _check_unknown(data, unknown, overdispersed, inflated, menu_of, psi_by)
-    if reference is None:
-        reference = choose_reference(data, availability)
-    _require("reference", reference, data.categories)
-    place = data.categories.index(reference)
-    priors = dict(priors or {})
-    _check_priors(priors, effects, n_predictors, covariance, unknown, overdispersed, drift)
+    options = Options(
+        effects=effects,
+        covariance=covariance,
+        centring=centring,
+        likelihood=likelihood,
+        drift=drift,
+        availability=availability,
+        inflated=inflated,
+        menu_of=menu_of,
+        psi_by=psi_by,
+        reference=reference,
+    )
+    design = Design.of(data, options)
+    prior = used_priors(priors, design)
+    varies = effects != "pooled" or drift is not None
+    pilot = design.pilot() if varies and centring in ("auto", "conditioned") else None
 
-    def prior(name, dims):
-        return priors.get(name, DEFAULT_PRIORS[name])(name, dims=dims)
-
-    coords = data.coords | {"contrast": [c for c in data.categories if c != reference]}
-    if effects == "slopes":
-        coords["effect"] = ["intercept", *data.predictors.columns]
-    dates = None if drift is None else _distinct_dates(data)
-    if drift is not None:
-        coords["date"] = dates.to_numpy()
-    menus = np.ones_like(data.available) if availability == "ignored" else data.available
-    pilot_menus = menus
-    if unknown:
-        coords["inflated"] = _inflated(data, inflated, reference)
-        doubt = np.isin(data.categories, coords["inflated"])
-        # The pilot takes every zero in doubt for a missing category: it only has to be near.
-        pilot_menus = menus & ~(doubt & (data.counts == 0))
-    information = by_date = None
-    if centring in ("auto", "conditioned") and (effects != "pooled" or drift is not None):
-        pilot = _pilot(data, pilot_menus, effects, place, dates, overdispersed)
-        information, by_date = pilot.by_cluster, pilot.by_date
-
-    with pm.Model(coords=coords) as model:
-        available = pm.Data("available", menus, dims=("row", "category"))
-        n = pm.Data("n", data.n, dims="row")
-        if effects != "pooled" or psi_by is not None:
-            pm.Data("cluster_index", data.cluster.codes.astype(int), dims="row")
-        x = _scaled_predictors(data, scaled) if n_predictors else None
-        logits = _effects_by_row(prior, effects, covariance, centring, information, place, x)
+    with pm.Model(coords=design.coords) as model:
+        data_of_rows(design)
+        logits = effects_by_row(design, prior, pilot)
         if drift is not None:
-            date_codes = dates.get_indexer(data.date)
-            date_index = pm.Data("date_index", date_codes, dims="row")
-            on_some_menu = np.zeros((len(dates), len(data.categories)), dtype=bool)
-            np.logical_or.at(on_some_menu, date_codes, menus)
-            walk = random_walk(
-                "drift",
-                prior("drift_sd", "contrast"),
-                date_gaps(dates),
-                dims=("date", "contrast"),
-                weights=np.delete(on_some_menu, place, axis=1),
-                centring=centring,
-                information=by_date,
-            )
-            logits = logits + cluster_logits(walk[..., None], date_index, _ones(n), place)
+            logits = logits + drift_by_row(design, prior, pilot)
         logits = pm.Deterministic("logits", logits, dims=("row", "category"))
+        available = model["available"]
         preference = masked_shares(logits, pt.ones_like(available))
-        share = masked_shares(logits, available)
         pm.Deterministic("preference", preference, dims=("row", "category"))
-        pm.Deterministic("share", share, dims=("row", "category"))
-
-        if unknown:
-            psi = _psi_by_row(prior, doubt, psi_by)
-            known = np.where(doubt & data.available, np.nan, data.available)
-            group = data.cluster.codes.astype(int) if menu_of == "cluster" else None
-            counts = partial(ZeroInflatedMultinomial, psi=psi, available=known, group=group)
-        elif overdispersed:
-            phi = prior("concentration", None)
-            counts = partial(MaskedDirichletMultinomial, concentration=phi, available=available)
-        else:
-            counts = partial(MaskedMultinomial, available=available)
-        counts("counts", n, logits, observed=data.counts, dims=("row", "category"))
+        pm.Deterministic("share", masked_shares(logits, available), dims=("row", "category"))
+        observe(design, prior, logits)
     return model
-
-
-def _scaled_predictors(data, scaled):
-    """Predictors as data in their own units, and their standardised values."""
-    mean, sd, _ = scaled
-    x = pm.Data("predictors", data.predictors.to_numpy(), dims=("row", "predictor"))
-    mean = pm.Data("predictor_mean", mean, dims="predictor")
-    sd = pm.Data("predictor_sd", sd, dims="predictor")
-    return (x - mean) / sd
-
-
-def _effects_by_row(prior, effects, covariance, centring, information, place, x):
-    """Logits of intercepts and slopes, (row, category)."""
-    model = pm.modelcontext(None)
-    if effects == "slopes":
-        theta = correlated_effects(
-            "effects",
-            dims=("cluster", "contrast", "effect"),
-            mean=prior("effects_mean", ("contrast", "effect")),
-            # Of a Kronecker product the standard deviations are products, with their own priors.
-            sd=None if covariance == "kronecker" else prior("effects_sd", ("contrast", "effect")),
-            covariance=covariance,
-            centring=centring,
-            information=information,
-        )
-        # Ones before the predictors. Not by `pt.concatenate`, which PyTensor leaves in the graph of
-        # constants, to be done in each gradient: this is worked out once.
-        column = np.arange(len(model.coords["effect"]))
-        design = pt.switch(column == 0, 1.0, x[:, np.maximum(column - 1, 0)])
-        return cluster_logits(theta, model["cluster_index"], design, place)
-    everywhere = pt.zeros_like(model["n"])  # the cluster of rows that are in none
-    if effects == "pooled":
-        theta, cluster = prior("intercept", "contrast")[None, :, None], everywhere
-    else:
-        if information is not None:
-            h, b, coupling = information
-            information = h[..., 0, 0], b[..., 0], coupling
-        intercept = cluster_intercepts(
-            "intercept",
-            prior("intercept_mean", "contrast"),
-            prior("intercept_sd", "contrast"),
-            dims=("cluster", "contrast"),
-            centring=centring,
-            information=information,
-        )
-        theta, cluster = intercept[..., None], model["cluster_index"]
-    # A loop also where it is simple: look-ups, and gaps for the reference, with their gradients
-    # are two dozen operations to compile.
-    logits = cluster_logits(theta, cluster, _ones(model["n"]), place)
-    if x is not None:
-        slope = prior("slope", ("predictor", "contrast"))
-        logits = logits + cluster_logits(slope.T[None], everywhere, x, place)
-    return logits
-
-
-def _ones(n):
-    """The design of a single effect: a column of ones, as long as the totals `n`."""
-    return pt.ones((n.shape[0], 1))
-
-
-def _psi_by_row(prior, doubt, psi_by):
-    """Probabilities of being on the menu, of all categories: 1 for those not in doubt."""
-    of_inflated = prior("psi", "inflated" if psi_by is None else (psi_by, "inflated"))
-    psi = pt.ones((*of_inflated.shape[:-1], len(doubt)))
-    psi = psi[..., np.flatnonzero(doubt)].set(of_inflated)
-    return psi if psi_by is None else psi[pm.modelcontext(None)["cluster_index"]]

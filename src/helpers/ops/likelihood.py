@@ -3,9 +3,10 @@
 import numba
 import numpy as np
 import pytensor.tensor as pt
-from pytensor.gradient import DisconnectedType
+from pytensor.tensor import TensorLike, TensorVariable
 
-from helpers.ops.loop import Loop, _as_doubles, _no_gradient, _plain_gradients
+from helpers.ops.loop import Loop, as_doubles, is_connected, no_gradient, plain_gradients
+from helpers.ops.shares import masked_log_softmax
 
 __all__ = ["masked_log_likelihood"]
 
@@ -99,8 +100,7 @@ class MaskedLogLikelihood(Loop):
 
     @staticmethod
     def plain(logits, value, n, available):
-        masked = pt.switch(available, logits, -np.inf)
-        log_p = pt.special.log_softmax(masked, axis=-1)
+        log_p = masked_log_softmax(logits, available)
         # A zero count contributes nothing, whatever its logit: 0 * -inf would be NaN.
         chosen = pt.sum(pt.switch(pt.gt(value, 0), value * log_p, 0.0), axis=-1)
         impossible = pt.or_(pt.lt(value, 0), pt.and_(pt.gt(value, 0), pt.invert(available)))
@@ -120,18 +120,20 @@ class MaskedLogLikelihood(Loop):
     def pullback(self, inputs, outputs, cotangents):
         by_row, by_cell, _ = cotangents
         gradient = pt.zeros_like(inputs[0])
-        if not isinstance(by_row.type, DisconnectedType):
+        if is_connected(by_row):
             gradient = by_row[:, None] * outputs[1]
-        if not isinstance(by_cell.type, DisconnectedType):
+        if is_connected(by_cell):
             # Second derivatives are rare: they are those of the plain graph.
-            (of_residual,) = _plain_gradients(
-                lambda *own: [self.plain(*own)[1]], inputs, 1, [by_cell]
+            (of_residual,) = plain_gradients(
+                lambda *fresh: [self.plain(*fresh)[1]], inputs, 1, [by_cell]
             )
             gradient = gradient + of_residual
-        return _no_gradient(inputs, [gradient])
+        return no_gradient(inputs, [gradient])
 
 
-def masked_log_likelihood(logits, value, n, available):
+def masked_log_likelihood(
+    logits: TensorLike, value: TensorLike, n: TensorLike, available: TensorLike
+) -> list[TensorVariable]:
     r"""
     Multinomial log-likelihood over the categories on each row's menu, and its gradient.
 
@@ -166,4 +168,4 @@ def masked_log_likelihood(logits, value, n, available):
     >>> value.eval().round(4), residual.eval()
     (array([-2.7726]), array([[ 1.,  0., -1.]]))
     """
-    return MaskedLogLikelihood()(*_as_doubles(logits), value, n, available)
+    return MaskedLogLikelihood().outputs(*as_doubles(logits), value, n, available)

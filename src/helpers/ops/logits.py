@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytensor.tensor as pt
+from pytensor.tensor import TensorLike, TensorVariable
 
-from helpers.ops.loop import _as_doubles, _Backward, _Differentiable
+from helpers.ops.loop import Backward, Loop, as_doubles
 
 __all__ = ["cluster_logits"]
 
 
-def _logits_kernel(effects, cluster, design, place):
+def _logits_kernel(effects, cluster, design, reference):
     n_rows, n_effects = design.shape
     n_clusters, n_free, _ = effects.shape
     if cluster.shape[0] != n_rows or effects.shape[2] != n_effects:
@@ -22,44 +23,44 @@ def _logits_kernel(effects, cluster, design, place):
             total = 0.0
             for p in range(n_effects):
                 total += effects[c, k, p] * design[i, p]
-            logits[i, k if k < place else k + 1] = total
-        logits[i, place] = 0.0
+            logits[i, k if k < reference else k + 1] = total
+        logits[i, reference] = 0.0
     return logits
 
 
-def _logits_backward_kernel(cotangent, effects, cluster, design, place):
+def _logits_backward_kernel(cotangent, effects, cluster, design, reference):
     n_rows, n_effects = design.shape
     n_free = effects.shape[1]
     gradient = np.zeros(effects.shape)
     for i in range(n_rows):
         c = cluster[i]
         for k in range(n_free):
-            g = cotangent[i, k if k < place else k + 1]
+            g = cotangent[i, k if k < reference else k + 1]
             for p in range(n_effects):
                 gradient[c, k, p] += g * design[i, p]
     return gradient
 
 
-class ClusterLogits(_Differentiable):
+class ClusterLogits(Loop):
     """See :func:`cluster_logits`."""
 
     kernel = staticmethod(_logits_kernel)
 
     @staticmethod
-    def plain(effects, cluster, design, place):
+    def plain(effects, cluster, design, reference):
         by_row = pt.sum(effects[cluster] * design[:, None, :], axis=-1)
         column = pt.arange(effects.shape[1] + 1)
         # The reference has no column of its own: it takes a neighbour's, and is set to zero.
-        source = pt.clip(column - pt.gt(column, place), 0, effects.shape[1] - 1)
-        return pt.switch(pt.eq(column, place), 0.0, by_row[:, source])
+        source = pt.clip(column - pt.gt(column, reference), 0, effects.shape[1] - 1)
+        return pt.switch(pt.eq(column, reference), 0.0, by_row[:, source])
 
     @staticmethod
-    def shapes(effects, cluster, design, place):
+    def shapes(effects, cluster, design, reference):
         n_free = effects[1]
         return [(cluster[0], None if n_free is None else n_free + 1)]
 
 
-class ClusterLogitsBackward(_Backward):
+class ClusterLogitsBackward(Backward):
     """Gradient of :class:`ClusterLogits` in the effects."""
 
     kernel = staticmethod(_logits_backward_kernel)
@@ -69,7 +70,9 @@ class ClusterLogitsBackward(_Backward):
 ClusterLogits.backward = ClusterLogitsBackward()
 
 
-def cluster_logits(effects, cluster, design, place):
+def cluster_logits(
+    effects: TensorLike, cluster: TensorLike, design: TensorLike, reference: int
+) -> TensorVariable:
     r"""
     Logits of each row from the effects of its cluster.
 
@@ -83,8 +86,8 @@ def cluster_logits(effects, cluster, design, place):
         Cluster of each row, 0 to C - 1.
     design : tensor_like of float, shape (R, P)
         What multiplies each effect: ones for an intercept, a predictor for a slope.
-    place : int
-        Where the reference category is put in.
+    reference : int
+        Position of the reference category.
 
     Returns
     -------
@@ -99,5 +102,5 @@ def cluster_logits(effects, cluster, design, place):
     array([[ 1.,  0.],
            [43.,  0.]])
     """
-    effects, design = _as_doubles(effects, design)
-    return ClusterLogits()(effects, cluster, design, place)
+    effects, design = as_doubles(effects, design)
+    return ClusterLogits().outputs(effects, cluster, design, reference)[0]

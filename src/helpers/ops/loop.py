@@ -1,15 +1,17 @@
 """
-Operations that are one loop each, with gradients of their own.
+What an operation that is one loop is made of.
 
 PyTensor compiles a model operation by operation, and pays for each in compile time, in memory
-traffic and in a call. The few that do nearly all the work of this book's models are loops written
-out here, which numba compiles as they stand. Each also says what it is in plain operations: the
-definition that the loop is tested against, and what other backends (JAX) take in its place.
+traffic and in a call. The few that do nearly all the work of this book's models are loops, which
+numba compiles as they stand. Each also says what it is in plain operations: the definition that
+the loop is tested against, and what other backends (JAX) take in its place.
 """
 
 import inspect
+from collections.abc import Callable, Sequence
 from functools import cache
 from hashlib import sha256
+from typing import Any, cast
 
 import numba
 import numpy as np
@@ -17,70 +19,124 @@ import pytensor
 import pytensor.tensor as pt
 from pytensor.compile.mode import optdb
 from pytensor.gradient import DisconnectedType, disconnected_type
-from pytensor.graph.basic import Apply
+from pytensor.graph.basic import Apply, Variable
 from pytensor.graph.op import Op
 from pytensor.graph.replace import graph_replace
 from pytensor.graph.rewriting.basic import dfs_rewriter, node_rewriter
 from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_default_op_cache_key
+from pytensor.tensor import TensorLike, TensorVariable
 from pytensor.tensor.type import TensorType
+
+__all__ = ["Backward", "Loop", "as_doubles", "is_connected", "no_gradient", "plain_gradients"]
 
 # Sums may be taken in any order, which lets a processor add several terms at once. What is not
 # finite keeps its meaning.
-_REORDER = {"reassoc", "contract", "nsz"}
+_FASTMATH = {"reassoc", "contract", "nsz"}
 
 
 class Loop(Op):
     """
     An operation with two definitions: `kernel`, a loop for numba, and `plain`, a graph.
 
-    Subclasses give `kernel` and `plain` as static methods of the same arguments, `shapes` (of
-    the outputs, from the shapes of the inputs) and perhaps `dtypes` of the outputs.
+    Subclasses give `kernel` and `plain` as functions of the same arguments, `shapes` (of
+    the outputs, from the shapes of the inputs) and perhaps `dtypes` of the outputs. A loop with
+    one output may name as `backward` the loop of its gradient, which takes the gradient of the
+    output, then the inputs, and returns the gradients of the first inputs; the others are data.
     """
 
-    __props__ = ()
-    dtypes = ("float64",)
+    __props__: tuple[str, ...] = ()
+    dtypes: tuple[str, ...] = ("float64",)
+    backward: "Backward | None" = None
 
-    @staticmethod
-    def kernel(*inputs):
-        raise NotImplementedError
+    # With arguments of their own, so not as methods to be overridden.
+    kernel: Callable
+    plain: Callable
+    shapes: Callable
 
-    @staticmethod
-    def plain(*inputs):
-        raise NotImplementedError
+    def outputs(self, *inputs: TensorLike) -> list[TensorVariable]:
+        """The outputs as a list, however many there are."""
+        return cast(list[TensorVariable], self(*inputs, return_list=True))
 
-    @staticmethod
-    def shapes(*shapes):
-        raise NotImplementedError
-
-    def make_node(self, *inputs):
-        inputs = [pt.as_tensor(x) for x in inputs]
-        shapes = self.shapes(*[x.type.shape for x in inputs])
+    def make_node(self, *inputs: TensorLike) -> Apply:
+        tensors = [pt.as_tensor(x) for x in inputs]
+        shapes = self.shapes(*[x.type.shape for x in tensors])
         outputs = [
             TensorType(dtype, shape)() for dtype, shape in zip(self.dtypes, shapes, strict=True)
         ]
-        return Apply(self, inputs, outputs)
+        return Apply(self, tensors, outputs)
 
-    def infer_shape(self, node, shapes):
+    def infer_shape(self, node: Apply, shapes: Sequence[tuple]) -> Sequence[tuple]:
         return self.shapes(*shapes)
 
-    def perform(self, node, inputs, outputs):
-        results = _compiled(type(self))(*inputs)
-        for storage, result in zip(outputs, _as_list(results), strict=True):
+    def perform(self, node: Apply, inputs: Sequence, output_storage: Sequence) -> None:
+        results = _compiled(self)(*inputs)
+        for storage, result in zip(output_storage, _as_list(results), strict=True):
             storage[0] = np.asarray(result)
+
+    def connection_pattern(self, node: Apply) -> list[list[bool]]:
+        n_differentiable = 0 if self.backward is None else len(self.backward.dtypes)
+        return [[i < n_differentiable] for i in range(len(node.inputs))]
+
+    def pullback(
+        self, inputs: Sequence[Variable], outputs: Sequence[Variable], cotangents: Sequence
+    ) -> list[Variable]:
+        assert self.backward is not None
+        return no_gradient(inputs, self.backward.outputs(*cotangents, *inputs))
+
+
+class Backward(Loop):
+    """
+    The gradient of the loop `forward` in its first inputs, as many as `dtypes`.
+
+    It takes the gradients of `n_cotangents` outputs, then the inputs, then `n_kept` outputs of
+    `forward` that spare it work.
+    """
+
+    forward: Loop
+    n_cotangents = 1
+    n_kept = 0
+
+    def plain(self, *inputs: TensorVariable) -> list[Variable]:
+        cotangents = inputs[: self.n_cotangents]
+        rest = inputs[self.n_cotangents : len(inputs) - self.n_kept]
+        return plain_gradients(
+            lambda *fresh: _as_list(self.forward.plain(*fresh)), rest, len(self.dtypes), cotangents
+        )
+
+    def shapes(self, *shapes: tuple) -> Sequence[tuple]:
+        return shapes[self.n_cotangents :][: len(self.dtypes)]
+
+    def connection_pattern(self, node: Apply) -> list[list[bool]]:
+        # Not to what was kept: in the plain graph that is a function of the inputs.
+        n_connected = self.n_cotangents + len(self.dtypes)
+        return [[i < n_connected] * len(node.outputs) for i in range(len(node.inputs))]
+
+    def pullback(
+        self, inputs: Sequence[Variable], outputs: Sequence[Variable], cotangents: Sequence
+    ) -> list[Variable]:
+        # Second derivatives are rare: they are those of the plain graph.
+        n_connected = self.n_cotangents + len(self.dtypes)
+        return no_gradient(inputs, plain_gradients(self.plain, inputs, n_connected, cotangents))
 
 
 @cache
-def _compiled(op_type):
+def _compiled(op: Loop) -> Callable:
     """The loop for use from Python, where there is no numba around the whole graph."""
-    return numba.njit(op_type.kernel, fastmath=_REORDER, error_model="numpy")
+    return numba.njit(op.kernel, fastmath=_FASTMATH, error_model="numpy")
 
 
 @register_funcify_default_op_cache_key(Loop)
 def _for_numba(op, **kwargs):
-    # The cache on disk must notice when a loop is edited.
-    source = inspect.getsource(inspect.getmodule(op.kernel))
-    version = int(sha256(source.encode()).hexdigest()[:12], 16)
-    return numba_njit(op.kernel, fastmath=_REORDER, error_model="numpy"), version
+    # The cache on disk must notice when a loop is edited, or a function that it calls.
+    version = int(sha256(_sources(op.kernel).encode()).hexdigest()[:12], 16)
+    return numba_njit(op.kernel, fastmath=_FASTMATH, error_model="numpy"), version
+
+
+def _sources(function: Callable) -> str:
+    """The text of a loop and of the compiled functions that it calls."""
+    called = [function.__globals__.get(name) for name in function.__code__.co_names]
+    texts = [_sources(f.py_func) for f in called if isinstance(f, numba.core.dispatcher.Dispatcher)]
+    return "".join([inspect.getsource(function), *texts])
 
 
 @node_rewriter([Loop])
@@ -91,78 +147,92 @@ def _as_plain(fgraph, node):
 optdb.register("fused_loops_as_plain_graphs", dfs_rewriter(_as_plain), "jax", position=0.01)
 
 
-def _plain_gradients(function, inputs, n_wrt, cotangents):
+def plain_gradients(
+    function: Callable, inputs: Sequence[Variable], n_wrt: int, cotangents: Sequence
+) -> list[Variable]:
     """
     Gradients of a function of tensors in its first inputs, given those of its outputs.
 
-    The function is built on inputs of its own: those of a node may depend on each other, and then
-    derivatives in one of them would hold what goes through the others.
+    The function is built on fresh inputs: those of a node may depend on each other, and then
+    derivatives in one of them would include what passes through the others.
+
+    Parameters
+    ----------
+    function : callable
+        From tensors to a list of tensors.
+    inputs : sequence of TensorVariable
+        Where the gradients are taken.
+    n_wrt : int
+        Number of inputs, the first ones, that they are taken in.
+    cotangents : sequence of TensorVariable
+        Gradients of the outputs; disconnected ones are left out.
+
+    Returns
+    -------
+    list of TensorVariable
     """
-    own = [x.type() for x in inputs]
+    fresh = [x.type() for x in inputs]
     known = {
         output: cotangent
-        for output, cotangent in zip(function(*own), cotangents, strict=False)
-        if not isinstance(cotangent.type, DisconnectedType)
+        for output, cotangent in zip(function(*fresh), cotangents, strict=False)
+        if is_connected(cotangent)
     }
-    gradients = pytensor.grad(None, own[:n_wrt], known_grads=known, disconnected_inputs="ignore")
-    return graph_replace(gradients, dict(zip(own, inputs, strict=True)), strict=False)
+    gradients: Any = pytensor.grad(
+        None, fresh[:n_wrt], known_grads=known, disconnected_inputs="ignore"
+    )
+    replaced: Any = graph_replace(gradients, dict(zip(fresh, inputs, strict=True)), strict=False)
+    return list(replaced)
 
 
-def _as_doubles(*tensors):
-    return [pt.as_tensor(x).astype("float64") for x in tensors]
+def is_connected(cotangent: Variable) -> bool:
+    """
+    Whether anything depends on the output that this is the gradient of.
+
+    Parameters
+    ----------
+    cotangent : Variable
+        Gradient of an output.
+
+    Returns
+    -------
+    bool
+    """
+    return not isinstance(cotangent.type, DisconnectedType)
 
 
-def _as_list(outputs):
-    return list(outputs) if isinstance(outputs, list | tuple) else [outputs]
+def no_gradient(inputs: Sequence[Variable], gradients: Sequence[Variable]) -> list[Variable]:
+    """
+    Gradients of the first inputs, followed by none for the others, which are data.
 
+    Parameters
+    ----------
+    inputs : sequence of Variable
+        All inputs.
+    gradients : sequence of Variable
+        Gradients of the first ones.
 
-def _no_gradient(inputs, gradients):
-    """Gradients of the first inputs; the others are data."""
+    Returns
+    -------
+    list of Variable
+    """
     return [*gradients, *[disconnected_type() for _ in inputs[len(gradients) :]]]
 
 
-class _Differentiable(Loop):
+def as_doubles(*tensors: TensorLike) -> list[TensorVariable]:
     """
-    A loop with one output whose gradient is another loop, `backward`.
+    Coerce to tensors in double precision.
 
-    `backward` takes the gradient of the output, then the inputs, and returns the gradients of the
-    first inputs; the others are data.
+    Parameters
+    ----------
+    *tensors : tensor_like
+        Numbers.
+
+    Returns
+    -------
+    list of TensorVariable
     """
-
-    backward = None
-
-    def connection_pattern(self, node):
-        return [[i < len(self.backward.dtypes)] for i in range(len(node.inputs))]
-
-    def pullback(self, inputs, outputs, cotangents):
-        gradients = self.backward(*cotangents, *inputs, return_list=True)
-        return _no_gradient(inputs, gradients)
+    return [pt.as_tensor(x).astype("float64") for x in tensors]
 
 
-class _Backward(Loop):
-    """
-    The gradient of the loop `forward` in its first inputs, as many as `dtypes`.
-
-    Its last inputs may be outputs of `forward`, `n_kept` of them, which spare it work.
-    """
-
-    forward = None
-    n_kept = 0
-
-    def plain(self, cotangent, *inputs):
-        inputs = inputs[: len(inputs) - self.n_kept]
-        return _plain_gradients(
-            lambda *own: _as_list(self.forward.plain(*own)), inputs, len(self.dtypes), [cotangent]
-        )
-
-    def shapes(self, cotangent, *shapes):
-        return shapes[: len(self.dtypes)]
-
-    def connection_pattern(self, node):
-        # Not to what was kept: in the plain graph that is a function of the inputs.
-        return [[i <= len(self.dtypes)] * len(node.outputs) for i in range(len(node.inputs))]
-
-    def pullback(self, inputs, outputs, cotangents):
-        # Second derivatives are rare: they are those of the plain graph.
-        gradients = _plain_gradients(self.plain, inputs, 1 + len(self.dtypes), cotangents)
-        return _no_gradient(inputs, gradients)
+def _as_list(outputs: Any) -> list:
+    return list(outputs) if isinstance(outputs, list | tuple) else [outputs]

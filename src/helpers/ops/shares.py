@@ -2,10 +2,62 @@
 
 import numpy as np
 import pytensor.tensor as pt
+from pytensor.tensor import TensorLike, TensorVariable
 
-from helpers.ops.loop import Loop, _as_doubles, _no_gradient
+from helpers.ops.loop import Loop, as_doubles, no_gradient
 
-__all__ = ["masked_shares"]
+__all__ = ["masked_log_softmax", "masked_shares", "masked_softmax"]
+
+
+def masked_softmax(logits: TensorLike, available: TensorLike) -> TensorVariable:
+    """
+    Probabilities over the menus, and 0 off them, in plain operations.
+
+    Parameters
+    ----------
+    logits : tensor_like of float, shape (..., K)
+        Logits; those of unavailable categories are not looked at.
+    available : tensor_like of bool, shape (..., K)
+        Menus.
+
+    Returns
+    -------
+    TensorVariable
+        Shape (..., K). A row without a menu is not a number.
+
+    Examples
+    --------
+    >>> from helpers.ops import masked_softmax
+    >>> masked_softmax([0.0, 5.0, 0.0], [True, False, True]).eval()
+    array([0.5, 0. , 0.5])
+    """
+    # Minus infinity is exact in value and in gradient.
+    return pt.special.softmax(pt.switch(available, logits, -np.inf), axis=-1)
+
+
+def masked_log_softmax(logits: TensorLike, available: TensorLike) -> TensorVariable:
+    """
+    Log-probabilities over the menus, and minus infinity off them, in plain operations.
+
+    Parameters
+    ----------
+    logits : tensor_like of float, shape (..., K)
+        Logits; those of unavailable categories are not looked at.
+    available : tensor_like of bool, shape (..., K)
+        Menus.
+
+    Returns
+    -------
+    TensorVariable
+        Shape (..., K). A row without a menu is not a number.
+
+    Examples
+    --------
+    >>> from helpers.ops import masked_log_softmax
+    >>> masked_log_softmax([0.0, 5.0, 0.0], [True, False, True]).eval().round(4)
+    array([-0.6931,    -inf, -0.6931])
+    """
+    return pt.special.log_softmax(pt.switch(available, logits, -np.inf), axis=-1)
 
 
 def _shares_kernel(logits, available):
@@ -34,7 +86,7 @@ class MaskedShares(Loop):
 
     @staticmethod
     def plain(logits, available):
-        return pt.special.softmax(pt.switch(available, logits, -np.inf), axis=-1)
+        return masked_softmax(logits, available)
 
     @staticmethod
     def shapes(logits, available):
@@ -46,15 +98,15 @@ class MaskedShares(Loop):
     def pullback(self, inputs, outputs, cotangents):
         weighted = outputs[0] * cotangents[0]
         gradient = weighted - outputs[0] * pt.sum(weighted, axis=-1, keepdims=True)
-        return _no_gradient(inputs, [gradient])
+        return no_gradient(inputs, [gradient])
 
 
-def masked_shares(logits, available):
+def masked_shares(logits: TensorLike, available: TensorLike) -> TensorVariable:
     r"""
     Probabilities of the categories on each row's menu, and 0 for the others.
 
-    Unlike :func:`pytensor.tensor.special.softmax`, whose maxima and sums over an axis take seconds
-    to compile, it is one loop.
+    Unlike :func:`masked_softmax`, whose maxima and sums over an axis take seconds to compile, it is
+    one loop, for matrices only.
 
     Parameters
     ----------
@@ -74,4 +126,4 @@ def masked_shares(logits, available):
     >>> masked_shares([[0.0, 5.0, 0.0]], [[True, False, True]]).eval()
     array([[0.5, 0. , 0.5]])
     """
-    return MaskedShares()(*_as_doubles(logits), available)
+    return MaskedShares().outputs(*as_doubles(logits), available)[0]

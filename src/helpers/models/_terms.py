@@ -1,0 +1,138 @@
+"""Terms of the linear predictor and the likelihood, inside a model."""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+from pytensor.tensor import TensorVariable
+
+from helpers.distributions.dirichlet import MaskedDirichletMultinomial
+from helpers.distributions.masked import MaskedMultinomial
+from helpers.distributions.zero_inflated import ZeroInflatedMultinomial
+from helpers.effects.correlated import cluster_intercepts, correlated_effects
+from helpers.effects.drift import date_gaps, random_walk
+from helpers.effects.pilot import Expansion
+from helpers.models.design import Design
+from helpers.models.priors import Prior
+from helpers.ops.logits import cluster_logits
+
+# PyMC makes integers of data 32 bits wide.
+LARGEST_INTEGER = np.iinfo(np.int32).max
+
+
+def data_of_rows(design: Design) -> None:
+    """Register what can be exchanged for other rows: menus, totals, clusters and predictors."""
+    data = design.data
+    pm.Data("available", design.menus, dims=("row", "category"))
+    # Doubles hold larger totals, and exactly.
+    n = data.n if data.n.max() <= LARGEST_INTEGER else data.n.astype(float)
+    pm.Data("n", n, dims="row")
+    if not design.pooled or design.options.psi_by is not None:
+        pm.Data("cluster_index", design.cluster, dims="row")
+    if design.date is not None:
+        pm.Data("date_index", design.date, dims="row")
+    if design.predictors is not None:
+        pm.Data("predictors", data.predictors.to_numpy(), dims=("row", "predictor"))
+        pm.Data("predictor_mean", design.predictors.mean, dims="predictor")
+        pm.Data("predictor_sd", design.predictors.sd, dims="predictor")
+
+
+def effects_by_row(design: Design, prior: Prior, pilot: Expansion | None) -> TensorVariable:
+    """Logits of intercepts and slopes, (row, category)."""
+    model, options = pm.modelcontext(None), design.options
+    x: Any = None
+    if design.predictors is not None:
+        x = (model["predictors"] - model["predictor_mean"]) / model["predictor_sd"]
+    information = None if pilot is None else pilot.by_cluster
+    if options.effects == "slopes":
+        kronecker = options.covariance == "kronecker"
+        theta = correlated_effects(
+            "effects",
+            dims=("cluster", "contrast", "effect"),
+            mean=prior("effects_mean", ("contrast", "effect")),
+            # Of a Kronecker product the standard deviations are products, with their own priors.
+            sd=None if kronecker else prior("effects_sd", ("contrast", "effect")),
+            covariance=options.covariance,
+            centring=options.centring,
+            information=information,
+        )
+        # Ones before the predictors. Not by `pt.concatenate`, which PyTensor leaves in the graph of
+        # constants, to be done in each gradient: this is worked out once.
+        column = np.arange(len(model.coords["effect"]))
+        ones_and_x = pt.switch(column == 0, 1.0, x[:, np.maximum(column - 1, 0)])
+        return cluster_logits(theta, model["cluster_index"], ones_and_x, design.reference)
+    everywhere = pt.zeros_like(model["n"], dtype="int64")  # the cluster of rows that are in none
+    if options.effects == "pooled":
+        theta, cluster = prior("intercept", "contrast")[None, :, None], everywhere
+    else:
+        intercept = cluster_intercepts(
+            "intercept",
+            prior("intercept_mean", "contrast"),
+            prior("intercept_sd", "contrast"),
+            dims=("cluster", "contrast"),
+            centring=options.centring,
+            information=None if information is None else information.of_single_effects(),
+        )
+        theta, cluster = intercept[..., None], model["cluster_index"]
+    # A loop also where it is simple: look-ups, and gaps for the reference, with their gradients
+    # are two dozen operations to compile.
+    logits = cluster_logits(theta, cluster, _ones(model["n"]), design.reference)
+    if x is not None:
+        slope = prior("slope", ("predictor", "contrast"))
+        logits = logits + cluster_logits(slope.T[None], everywhere, x, design.reference)
+    return logits
+
+
+def drift_by_row(design: Design, prior: Prior, pilot: Expansion | None) -> TensorVariable:
+    """Logits of the drift, (row, category)."""
+    model = pm.modelcontext(None)
+    assert design.dates is not None
+    walk = random_walk(
+        "drift",
+        prior("drift_sd", "contrast"),
+        date_gaps(design.dates),
+        dims=("date", "contrast"),
+        weights=np.delete(design.dated_menus, design.reference, axis=1),
+        centring=design.options.centring,
+        information=None if pilot is None else pilot.by_date,
+    )
+    ones = _ones(model["n"])
+    return cluster_logits(walk[..., None], model["date_index"], ones, design.reference)
+
+
+def observe(design: Design, prior: Prior, logits: TensorVariable) -> None:
+    """The likelihood of the counts."""
+    model, data, options = pm.modelcontext(None), design.data, design.options
+    if options.availability == "unknown":
+        group = design.cluster if options.menu_of == "cluster" else None
+        known = np.where(design.in_doubt & data.available, np.nan, data.available)
+        psi = _psi(design, prior)
+        counts = partial(ZeroInflatedMultinomial, psi=psi, available=known, group=group)
+    elif options.likelihood == "dirichlet-multinomial":
+        counts = partial(
+            MaskedDirichletMultinomial,
+            concentration=prior("concentration", None),
+            available=model["available"],
+        )
+    else:
+        counts = partial(MaskedMultinomial, available=model["available"])
+    observed = data.counts
+    if observed.max() > LARGEST_INTEGER:
+        observed = observed.astype(float)
+    counts("counts", model["n"], logits, observed=observed, dims=("row", "category"))
+
+
+def _ones(n: TensorVariable) -> TensorVariable:
+    """The design of a single effect: a column of ones, as long as the totals `n`."""
+    return pt.ones((n.shape[0], 1))
+
+
+def _psi(design: Design, prior: Prior) -> TensorVariable:
+    """Probabilities of being on the menu, of all categories: 1 for those not in doubt."""
+    psi_by = design.options.psi_by
+    of_inflated = prior("psi", "inflated" if psi_by is None else (psi_by, "inflated"))
+    psi = pt.ones((*of_inflated.shape[:-1], len(design.in_doubt)))
+    psi = psi[..., np.flatnonzero(design.in_doubt)].set(of_inflated)
+    return psi if psi_by is None else psi[pm.modelcontext(None)["cluster_index"]]

@@ -1,0 +1,313 @@
+"""Everything that a regression takes from the data, worked out once."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from helpers.data.counts import CategoryCounts
+from helpers.data.messages import require_choice
+from helpers.effects.pilot import Expansion, expand_likelihood
+from helpers.models.options import Options
+
+__all__ = ["Design", "Standardised", "choose_reference", "fixed_within_clusters"]
+
+
+@dataclass(frozen=True)
+class Standardised:
+    """
+    Predictors on a common scale.
+
+    Attributes
+    ----------
+    mean, sd : numpy.ndarray, shape (P,)
+        Means and standard deviations over the rows, in the predictors' units.
+    values : numpy.ndarray, shape (R, P)
+        The predictors less their means, by their standard deviations.
+    """
+
+    mean: np.ndarray
+    sd: np.ndarray
+    values: np.ndarray
+
+    @classmethod
+    def of(cls, predictors: pd.DataFrame) -> "Standardised":
+        """
+        Standardise predictors, which must vary and not repeat each other.
+
+        Parameters
+        ----------
+        predictors : pandas.DataFrame, shape (R, P)
+            Predictors in their own units.
+
+        Returns
+        -------
+        Standardised
+
+        Raises
+        ------
+        ValueError
+            For a predictor that is the same in every row, or a combination of the others.
+        """
+        x = predictors.to_numpy()
+        mean, sd = x.mean(axis=0), x.std(axis=0)
+        constant = sd <= 1e-12 * np.maximum(1.0, np.abs(mean))
+        if constant.any():
+            raise ValueError(
+                f"The predictor {', '.join(predictors.columns[constant])} is the same in every "
+                "row: leave it out, its effect is part of the intercept."
+            )
+        values = (x - mean) / sd
+        if np.linalg.matrix_rank(values) < values.shape[1]:
+            raise ValueError(
+                f"The predictors {', '.join(predictors.columns)} repeat each other: one of them is "
+                "a combination of the others (or there are more of them than rows). Leave it out."
+            )
+        return cls(mean, sd, values)
+
+
+@dataclass(frozen=True)
+class Design:
+    """
+    What data and options come to: the numbers that model and pilot share.
+
+    Attributes
+    ----------
+    data : CategoryCounts
+        The counts, R rows and K categories.
+    options : Options
+        As given; "slopes" is "intercepts" where there are no predictors.
+    reference : int
+        Position of the category whose logit is 0.
+    menus : numpy.ndarray of bool, shape (R, K)
+        What the likelihood takes as available: everything if menus are ignored.
+    predictors : Standardised or None
+        The predictors, if there are any.
+    cluster : numpy.ndarray of int, shape (R,)
+        Cluster of each row, 0 for all if there are no clusters.
+    n_clusters : int
+        Number of clusters.
+    dates : pandas.Index or None
+        The distinct dates in order, D of them, where there is a drift.
+    in_doubt : numpy.ndarray of bool, shape (K,)
+        Categories that may be off unknown menus.
+    """
+
+    data: CategoryCounts
+    options: Options
+    reference: int
+    menus: np.ndarray
+    predictors: Standardised | None
+    cluster: np.ndarray
+    n_clusters: int
+    dates: pd.Index | None
+    in_doubt: np.ndarray
+
+    @classmethod
+    def of(cls, data: CategoryCounts, options: Options) -> "Design":
+        """
+        Check options against the data, and work out what follows from both.
+
+        Parameters
+        ----------
+        data : CategoryCounts
+            The counts.
+        options : Options
+            The options.
+
+        Returns
+        -------
+        Design
+
+        Raises
+        ------
+        ValueError
+            For options that do not go together or with the data.
+        """
+        has_predictors = data.predictors.shape[1] > 0
+        if options.effects == "slopes" and not has_predictors:
+            options = replace(options, effects="intercepts")
+        predictors = Standardised.of(data.predictors) if has_predictors else None
+        options.check(data)
+        if options.effects == "slopes":
+            _refuse_fixed(data)
+        name = options.reference
+        if name is None:
+            name = choose_reference(data, options.availability)
+        require_choice("reference", name, data.categories)
+        reference = data.categories.index(name)
+        ignored = options.availability == "ignored"
+        clusters = data.cluster
+        return cls(
+            data=data,
+            options=options,
+            reference=reference,
+            menus=np.ones_like(data.available) if ignored else data.available,
+            predictors=predictors,
+            cluster=np.zeros(len(data), int) if clusters is None else clusters.codes.astype(int),
+            n_clusters=1 if clusters is None else len(clusters.categories),
+            dates=None if options.drift is None else _distinct_dates(data),
+            in_doubt=_in_doubt(data, options, reference),
+        )
+
+    @property
+    def pooled(self) -> bool:
+        """Whether no effect varies by cluster."""
+        return self.options.effects == "pooled"
+
+    @cached_property
+    def date(self) -> np.ndarray | None:
+        """Date of each row as a position among the dates, shape (R,)."""
+        if self.dates is None or self.data.date is None:
+            return None
+        return self.dates.get_indexer(self.data.date)
+
+    @cached_property
+    def dated_menus(self) -> np.ndarray:
+        """Whether a category was on some menu at a date, shape (D, K)."""
+        assert self.dates is not None and self.date is not None
+        on_some_menu = np.zeros((len(self.dates), len(self.data.categories)), dtype=bool)
+        np.logical_or.at(on_some_menu, self.date, self.menus)
+        return on_some_menu
+
+    @property
+    def coords(self) -> dict[str, Any]:
+        """Coordinates of the model."""
+        data = self.data
+        free = np.delete(np.array(data.categories, dtype=object), self.reference)
+        coords = data.coords | {"contrast": free.tolist()}
+        if self.options.effects == "slopes":
+            coords["effect"] = ["intercept", *data.predictors.columns]
+        if self.dates is not None:
+            coords["date"] = self.dates.to_numpy()
+        if self.options.availability == "unknown":
+            pairs = zip(data.categories, self.in_doubt, strict=True)
+            coords["inflated"] = [category for category, doubt in pairs if doubt]
+        return coords
+
+    def pilot(self) -> Expansion:
+        """
+        Quick fit of the effects that vary, and of a shift at each date if there is a drift.
+
+        Returns
+        -------
+        Expansion
+        """
+        ones = np.ones((len(self.data), 1))
+        x = np.empty((len(ones), 0)) if self.predictors is None else self.predictors.values
+        slopes = self.options.effects == "slopes"
+        # A zero in doubt counts as a missing category here: the pilot only has to be near.
+        menus = self.menus & ~(self.in_doubt & (self.data.counts == 0))
+        return expand_likelihood(
+            self.data.counts,
+            menus,
+            np.zeros_like(self.cluster) if self.pooled else self.cluster,
+            1 if self.pooled else self.n_clusters,
+            self.reference,
+            np.hstack([ones, x]) if slopes else ones,
+            None if slopes else x,
+            date=self.date,
+            n_dates=0 if self.dates is None else len(self.dates),
+            overdispersed=self.options.likelihood == "dirichlet-multinomial",
+        )
+
+
+def choose_reference(data: CategoryCounts, availability: str = "known") -> str:
+    """
+    Choose the category whose logit is 0.
+
+    All logits are measured against the reference, so all of them share its uncertainty: the
+    category that was on the menu in most rows, and of those the most chosen, makes them least
+    correlated. Where menus are unknown, it is the category that was chosen in most rows.
+
+    Parameters
+    ----------
+    data : CategoryCounts
+        The counts.
+    availability : {"known", "ignored", "unknown"}
+        As in :func:`~helpers.masked_regression`.
+
+    Returns
+    -------
+    str
+        The name of the category.
+
+    Examples
+    --------
+    >>> from helpers import choose_reference, simulate_counts
+    >>> data, _ = simulate_counts(random_seed=1)
+    >>> choose_reference(data)
+    'category 5'
+    """
+    on_menu = data.counts > 0 if availability == "unknown" else data.available
+    best = np.lexsort((data.counts.sum(axis=0), on_menu.sum(axis=0)))[-1]
+    return data.categories[best]
+
+
+def fixed_within_clusters(data: CategoryCounts) -> list[str]:
+    """
+    Name the predictors that are the same in all rows of each cluster.
+
+    Their slopes cannot vary by cluster.
+
+    Parameters
+    ----------
+    data : CategoryCounts
+        The counts, with clusters.
+
+    Returns
+    -------
+    list of str
+    """
+    assert data.cluster is not None
+    spread = data.predictors.groupby(np.asarray(data.cluster.codes)).agg(np.ptp)
+    fixed = (spread <= 1e-12 * data.predictors.abs().max()).all()
+    return list(fixed.index[fixed])
+
+
+def _refuse_fixed(data: CategoryCounts) -> None:
+    if fixed := fixed_within_clusters(data):
+        raise ValueError(
+            f"The predictor {', '.join(fixed)} is the same in all rows of each cluster, so its "
+            "slope cannot be told apart from the clusters' intercepts: use "
+            'effects="intercepts", which gives it a common slope.'
+        )
+
+
+def _distinct_dates(data: CategoryCounts) -> pd.Index:
+    """Dates in order; there must be two at least."""
+    assert data.date is not None
+    dates = data.date.unique()
+    if isinstance(dates, pd.DatetimeIndex) or pd.api.types.is_numeric_dtype(dates):
+        dates = dates.sort_values()  # labels keep the order in which they appear
+    if len(dates) < 2:
+        raise ValueError(
+            f"All rows are of one date, {dates[0]}: there is no drift to see. Leave out `drift`."
+        )
+    return dates
+
+
+def _in_doubt(data: CategoryCounts, options: Options, reference: int) -> np.ndarray:
+    """Categories that may be off unknown menus, shape (K,)."""
+    if options.availability != "unknown":
+        return np.zeros(len(data.categories), dtype=bool)
+    if options.inflated is None:
+        in_doubt = ((data.counts == 0) & data.available).any(axis=0)
+        in_doubt[reference] = False
+        if not in_doubt.any():
+            raise ValueError(
+                "No category but the reference has a zero that the data do not explain, so there "
+                'is nothing unknown about the menus: use availability="known".'
+            )
+        return in_doubt
+    inflated = [options.inflated] if isinstance(options.inflated, str) else list(options.inflated)
+    for category in inflated:
+        require_choice("an inflated category", category, data.categories)
+    if data.categories[reference] in inflated:
+        raise ValueError(
+            f"The reference {data.categories[reference]!r} must be on every menu: choose another "
+            "one, or leave it out of `inflated`."
+        )
+    return np.isin(data.categories, inflated)

@@ -1,0 +1,154 @@
+"""What can be chosen of a regression, and what goes with what."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import NamedTuple
+
+from helpers.data.counts import CategoryCounts
+from helpers.data.messages import require_choice
+from helpers.effects.correlated import CENTRINGS, COVARIANCES
+
+__all__ = ["CHOICES", "RULES", "Options", "Rule"]
+
+CHOICES: dict[str, tuple[str | None, ...]] = {
+    "effects": ("slopes", "intercepts", "pooled"),
+    "covariance": COVARIANCES,
+    "centring": CENTRINGS,
+    "likelihood": ("multinomial", "dirichlet-multinomial"),
+    "drift": (None, "walk"),
+    "availability": ("known", "unknown", "ignored"),
+    "menu_of": ("row", "cluster"),
+    "psi_by": (None, "cluster"),
+}
+
+
+class Rule(NamedTuple):
+    """
+    An option that goes with certain values of another, or with certain data, only.
+
+    Attributes
+    ----------
+    option : str
+        The option.
+    values : tuple or None
+        The values that the rule is about; None: any that is given.
+    needs : str
+        The other option, or what the data must have ("cluster", "date").
+    of : tuple
+        What the other must be; empty for data.
+    remedy : str
+        Why, and what to do.
+    """
+
+    option: str
+    values: tuple[str, ...] | None
+    needs: str
+    of: tuple[str | None, ...]
+    remedy: str
+
+
+_ABOUT_UNKNOWN = "it is about unknown menus"
+
+RULES = (
+    Rule(
+        "effects",
+        ("slopes", "intercepts"),
+        "cluster",
+        (),
+        'give `cluster` when reading the counts, or use effects="pooled"',
+    ),
+    Rule("drift", ("walk",), "date", (), "give `date` when reading the counts, or leave it out"),
+    Rule("menu_of", ("cluster",), "cluster", (), "give `cluster` when reading the counts"),
+    Rule("psi_by", ("cluster",), "cluster", (), "give `cluster` when reading the counts"),
+    Rule("inflated", None, "availability", ("unknown",), _ABOUT_UNKNOWN),
+    Rule("menu_of", ("cluster",), "availability", ("unknown",), _ABOUT_UNKNOWN),
+    Rule("psi_by", ("cluster",), "availability", ("unknown",), _ABOUT_UNKNOWN),
+    Rule(
+        "menu_of",
+        ("cluster",),
+        "psi_by",
+        (None,),
+        "with one menu for each cluster there is nothing to tell a psi of its own from; leave one "
+        "of them out",
+    ),
+    Rule(
+        "availability",
+        ("unknown",),
+        "likelihood",
+        ("multinomial",),
+        "unknown menus and scatter are rival explanations of the same zeros, and only the "
+        "multinomial sums menus out here; chapter 7 shows a model with both",
+    ),
+)
+
+_DATA = {"cluster": "a cluster for each row", "date": "the date of each row"}
+
+
+@dataclass(frozen=True)
+class Options:
+    """
+    The options of :func:`~helpers.masked_regression`, checked one by one and against each other.
+
+    Attributes
+    ----------
+    effects, covariance, centring, likelihood, drift, availability, menu_of, psi_by : str or None
+        One of `CHOICES` each.
+    inflated : sequence of str or str, optional
+        Categories that may be off unknown menus.
+    reference : str, optional
+        The category whose logit is 0.
+
+    Raises
+    ------
+    ValueError
+        For a value that is not among the choices.
+    """
+
+    effects: str = "slopes"
+    covariance: str = "category"
+    centring: str = "auto"
+    likelihood: str = "multinomial"
+    drift: str | None = None
+    availability: str = "known"
+    inflated: Sequence[str] | str | None = None
+    menu_of: str = "row"
+    psi_by: str | None = None
+    reference: str | None = None
+
+    def __post_init__(self) -> None:
+        for option, allowed in CHOICES.items():
+            require_choice(option, getattr(self, option), allowed)
+
+    def check(self, data: CategoryCounts) -> None:
+        """
+        Refuse combinations that `RULES` exclude, and options that the data cannot bear.
+
+        Parameters
+        ----------
+        data : CategoryCounts
+            The counts.
+
+        Raises
+        ------
+        ValueError
+            For the first rule that is broken: which options, why, and what to do.
+        """
+        for option, values, needs, of, remedy in RULES:
+            value = getattr(self, option)
+            if value is None or (values is not None and value not in values):
+                continue
+            if needs in _DATA:
+                met, needed = getattr(data, needs) is not None, _DATA[needs]
+            else:
+                met = getattr(self, needs) in of
+                needed = " or ".join(_spelt(needs, v) for v in of)
+            if not met:
+                raise ValueError(f"{_spelt(option, value)} needs {needed}: {remedy}.")
+
+    def __str__(self) -> str:
+        given = {f.name: getattr(self, f.name) for f in fields(self)}
+        return ", ".join(_spelt(name, value) for name, value in given.items() if value is not None)
+
+
+def _spelt(option: str, value: object) -> str:
+    return f'{option}="{value}"' if isinstance(value, str) else f"{option}={value!r}"

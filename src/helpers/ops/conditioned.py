@@ -1,0 +1,438 @@
+"""The change of variables of effects that are sampled relative to what their data say."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numba
+import numpy as np
+import pytensor.tensor as pt
+from pytensor.graph.basic import Apply, Variable
+from pytensor.tensor import TensorLike, TensorVariable
+
+from helpers.ops.loop import Backward, Loop, as_doubles, is_connected, no_gradient
+from helpers.ops.triangular import (
+    Triangle,
+    cholesky,
+    columns,
+    correlation_factor,
+    multiply,
+    precision,
+    scaled,
+    solve_lower,
+    solve_upper,
+)
+
+__all__ = ["conditioned_effects", "conditioning", "couple"]
+
+
+def conditioning(
+    mean: Sequence[Any], factor: Triangle, information: Triangle, score: Sequence[Any]
+) -> tuple[Triangle, list[Any]]:
+    r"""
+    What effects are sampled relative to: :math:`C` and :math:`u = C^{-1}(b + \Sigma^{-1}\mu)`.
+
+    With the prior :math:`N(\mu, \Sigma)`, :math:`\Sigma = L L'`, and the log-likelihood
+    :math:`b'\theta - \tfrac12\theta'H\theta`, the precision is :math:`H + \Sigma^{-1} = C C'`, and
+    :math:`C'\theta - u` is standard normal.
+
+    Parameters
+    ----------
+    mean, score : sequence of tensor_like
+        Entries of :math:`\mu` and b.
+    factor, information : list of list of tensor_like
+        Entries of L and H on and below the diagonal.
+
+    Returns
+    -------
+    c : list of list of TensorVariable
+        Entries of C on and below the diagonal.
+    u : list of TensorVariable
+        Entries of u.
+    """
+    prior = precision(factor)
+    c = cholesky(
+        [
+            [h + x for h, x in zip(*rows, strict=True)]
+            for rows in zip(information, prior, strict=True)
+        ]
+    )
+    right = [b + x for b, x in zip(score, multiply(prior, mean), strict=True)]
+    return c, solve_lower(c, right)
+
+
+def couple(coupling: TensorLike, value: TensorVariable) -> TensorVariable:
+    """
+    Multiply the effects of each cluster, in one row, by a matrix: one for all, or one for each.
+
+    As a sum, because a product of matrices takes three times as long to compile.
+
+    Parameters
+    ----------
+    coupling : tensor_like of float, shape (M, M) or (C, M, M)
+        The matrix.
+    value : TensorVariable, shape (C, ...)
+        M effects of each cluster.
+
+    Returns
+    -------
+    TensorVariable
+        With the shape of `value`.
+    """
+    in_one_row = value.reshape((value.shape[0], 1, -1))
+    return pt.sum(coupling * in_one_row, axis=-1).reshape(value.shape)
+
+
+@numba.njit(error_model="numpy")
+def _prior(k, mean, sd, entries, factor, inverse, precision, shift):
+    """
+    Prior of category k: its precision, and the precision times the mean.
+
+    On the way `factor`, the Cholesky factor of its correlations, and `inverse`, that of the
+    covariance's factor.
+    """
+    size = sd.shape[1]
+    entry = 0
+    for i in range(size):
+        left = 1.0
+        for j in range(i):
+            factor[i, j] = entries[k, entry]
+            left -= entries[k, entry] * entries[k, entry]
+            entry += 1
+        factor[i, i] = np.sqrt(left)
+        for j in range(i):
+            total = 0.0
+            for m in range(j, i):
+                total += factor[i, m] * inverse[m, j]
+            inverse[i, j] = -total / factor[i, i]
+        inverse[i, i] = 1.0 / (sd[k, i] * factor[i, i])
+    for i in range(size):
+        shift[k, i] = 0.0
+        for j in range(size):
+            total = 0.0
+            for m in range(max(i, j), size):
+                total += inverse[m, i] * inverse[m, j]
+            precision[k, i, j] = total
+            shift[k, i] += total * mean[k, j]
+
+
+@numba.njit(error_model="numpy")
+def _prior_backward(
+    k, mean, sd, factor, inverse, precision, by_precision, by_shift, by_mean, by_sd, by_entries
+):
+    """Gradients in category k's mean, standard deviations and entries of its factor."""
+    size = sd.shape[1]
+    by_inverse = np.zeros((size, size))
+    by_row = np.empty(size)
+    for i in range(size):
+        by_mean[k, i] = 0.0
+        by_sd[k, i] = 0.0
+        for j in range(size):
+            by_mean[k, i] += precision[k, i, j] * by_shift[k, j]
+    for i in range(size):
+        for j in range(i + 1):
+            g = by_precision[k, i, j] + by_shift[k, i] * mean[k, j]
+            if j < i:
+                g += by_shift[k, j] * mean[k, i]
+            for m in range(i, size):
+                by_inverse[m, i] += g * inverse[m, j]
+                by_inverse[m, j] += g * inverse[m, i]
+    entry = 0
+    for i in range(size):
+        for j in range(i + 1):
+            by_row[j] = 0.0
+            for m in range(i, size):
+                for b in range(j + 1):
+                    by_row[j] -= inverse[m, i] * by_inverse[m, b] * inverse[j, b]
+            by_sd[k, i] += by_row[j] * factor[i, j]
+        for j in range(i):
+            by_entries[k, entry] = sd[k, i] * (by_row[j] - by_row[i] * factor[i, j] / factor[i, i])
+            entry += 1
+
+
+def _forward_kernel(size: int) -> Callable:
+    """The loop for a number of effects: known to the compiler, it takes inner loops apart."""
+
+    def kernel(value, mean, sd, entries, information, score, coupling):
+        n_clusters, n_free, _ = value.shape
+        n_coupled = n_free * size
+        coupled = coupling.shape[0] > 0
+        n_entries = size * (size - 1) // 2
+        if (
+            mean.shape != (n_free, size)
+            or sd.shape != mean.shape
+            or entries.shape != (n_free, n_entries)
+        ):
+            raise ValueError("Effects, means, standard deviations and correlations do not fit.")
+        if score.shape != value.shape or information.shape != (n_clusters, n_free, size, size):
+            raise ValueError("The pilot is not for these clusters and categories.")
+        if coupled and coupling.shape != (n_clusters, n_coupled, n_coupled):
+            raise ValueError("The pilot's coupling is not for these clusters and categories.")
+        factor = np.empty((size, size))
+        inverse = np.empty((size, size))
+        precision = np.empty((n_free, size, size))
+        shift = np.empty((n_free, size))
+        for k in range(n_free):
+            _prior(k, mean, sd, entries, factor, inverse, precision, shift)
+        theta = np.empty((n_clusters, n_free, size))
+        log_det = np.empty((n_clusters, n_free))
+        # What the gradient needs again: C, with the inverse of its diagonal, and u.
+        c = np.zeros((n_clusters, n_free, size, size))
+        u = np.empty((n_clusters, n_free, size))
+        t = np.empty(n_coupled)
+        sampled = np.empty(n_coupled)
+        for cluster in range(n_clusters):
+            for k in range(n_free):
+                for i in range(size):
+                    sampled[k * size + i] = value[cluster, k, i]
+            for i in range(n_coupled):
+                total = 0.0 if coupled else sampled[i]
+                if coupled:
+                    for j in range(n_coupled):
+                        total += coupling[cluster, i, j] * sampled[j]
+                t[i] = total
+            for k in range(n_free):
+                scale = 1.0
+                for i in range(size):
+                    right = score[cluster, k, i] + shift[k, i]
+                    for j in range(i):
+                        entry = information[cluster, k, i, j] + precision[k, i, j]
+                        for m in range(j):
+                            entry -= c[cluster, k, i, m] * c[cluster, k, j, m]
+                        entry *= c[cluster, k, j, j]
+                        c[cluster, k, i, j] = entry
+                        right -= entry * u[cluster, k, j]
+                    entry = information[cluster, k, i, i] + precision[k, i, i]
+                    for m in range(i):
+                        entry -= c[cluster, k, i, m] * c[cluster, k, i, m]
+                    root = 1.0 / np.sqrt(entry)
+                    c[cluster, k, i, i] = root
+                    u[cluster, k, i] = right * root
+                    scale *= root
+                for i in range(size - 1, -1, -1):
+                    right = t[k * size + i] + u[cluster, k, i]
+                    for j in range(i + 1, size):
+                        right -= c[cluster, k, j, i] * theta[cluster, k, j]
+                    theta[cluster, k, i] = right * c[cluster, k, i, i]
+                log_det[cluster, k] = np.log(scale)
+        return theta, log_det, c, u
+
+    return kernel
+
+
+def _backward_kernel(size: int) -> Callable:
+    """The loop of the gradients for a number of effects."""
+
+    def kernel(
+        by_theta,
+        by_log_det,
+        value,
+        mean,
+        sd,
+        entries,
+        information,
+        score,
+        coupling,
+        theta,
+        log_det,
+        c,
+        u,
+    ):
+        n_clusters, n_free, _ = theta.shape
+        n_coupled = n_free * size
+        coupled = coupling.shape[0] > 0
+        by_value = np.empty((n_clusters, n_free, size))
+        by_precision = np.zeros((n_free, size, size))
+        by_shift = np.zeros((n_free, size))
+        by_t = np.empty(n_coupled)
+        by_sampled = np.empty(n_coupled)
+        by_right = np.empty(size)
+        by_c = np.empty((size, size))
+        for cluster in range(n_clusters):
+            # Back through each line of the forward loop, the last one first.
+            for k in range(n_free):
+                for i in range(size):
+                    total = by_theta[cluster, k, i]
+                    for j in range(i):
+                        total -= c[cluster, k, i, j] * by_t[k * size + j]
+                    by_t[k * size + i] = total * c[cluster, k, i, i]
+                for i in range(size - 1, -1, -1):
+                    total = by_t[k * size + i]
+                    for j in range(i + 1, size):
+                        total -= c[cluster, k, j, i] * by_right[j]
+                    total *= c[cluster, k, i, i]
+                    by_right[i] = total
+                    by_shift[k, i] += total
+                    for j in range(i + 1):
+                        by_c[i, j] = (
+                            -theta[cluster, k, i] * by_t[k * size + j] - total * u[cluster, k, j]
+                        )
+                    by_c[i, i] -= by_log_det[cluster, k] * c[cluster, k, i, i]
+                for i in range(size - 1, -1, -1):
+                    total = 0.5 * by_c[i, i] * c[cluster, k, i, i]
+                    by_precision[k, i, i] += total
+                    for m in range(i):
+                        by_c[i, m] -= 2.0 * total * c[cluster, k, i, m]
+                    for j in range(i - 1, -1, -1):
+                        total = by_c[i, j] * c[cluster, k, j, j]
+                        by_precision[k, i, j] += total
+                        by_c[j, j] -= total * c[cluster, k, i, j]
+                        for m in range(j):
+                            by_c[i, m] -= total * c[cluster, k, j, m]
+                            by_c[j, m] -= total * c[cluster, k, i, m]
+            for j in range(n_coupled):
+                by_sampled[j] = 0.0 if coupled else by_t[j]
+            if coupled:
+                for i in range(n_coupled):
+                    for j in range(n_coupled):
+                        by_sampled[j] += coupling[cluster, i, j] * by_t[i]
+            for k in range(n_free):
+                for i in range(size):
+                    by_value[cluster, k, i] = by_sampled[k * size + i]
+        by_mean = np.empty((n_free, size))
+        by_sd = np.empty((n_free, size))
+        by_entries = np.empty(entries.shape)
+        factor = np.empty((size, size))
+        inverse = np.empty((size, size))
+        precision = np.empty((n_free, size, size))
+        shift = np.empty((n_free, size))
+        for k in range(n_free):
+            _prior(k, mean, sd, entries, factor, inverse, precision, shift)
+            _prior_backward(
+                k,
+                mean,
+                sd,
+                factor,
+                inverse,
+                precision,
+                by_precision,
+                by_shift,
+                by_mean,
+                by_sd,
+                by_entries,
+            )
+        return by_value, by_mean, by_sd, by_entries
+
+    return kernel
+
+
+class ConditionedEffects(Loop):
+    """See :func:`conditioned_effects`; its last two outputs are what the gradient needs again."""
+
+    __props__ = ("size",)
+    dtypes = ("float64",) * 4
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.kernel = _forward_kernel(size)
+
+    def plain(self, value, mean, sd, entries, information, score, coupling):
+        size = self.size
+        n_entries = size * (size - 1) // 2
+        t = value if coupling.type.shape[0] == 0 else couple(coupling, value)
+        factor = scaled(correlation_factor(columns(entries, n_entries)), columns(sd, size))
+        h = [[information[..., i, j] for j in range(i + 1)] for i in range(size)]
+        c, u = conditioning(columns(mean, size), factor, h, columns(score, size))
+        shifted = [x + y for x, y in zip(columns(t, size), u, strict=True)]
+        theta = pt.stack(solve_upper(c, shifted), axis=-1)
+        zero = pt.zeros_like(c[0][0])
+        inverted = [[1 / x if j == i else x for j, x in enumerate(c[i])] for i in range(size)]
+        rows = [pt.stack([*inverted[i], *[zero] * (size - 1 - i)], axis=-1) for i in range(size)]
+        log_det = -sum(pt.log(row[-1]) for row in c)
+        return theta, log_det, pt.stack(rows, axis=-2), pt.stack(u, axis=-1)
+
+    def shapes(self, value, mean, sd, entries, information, score, coupling):
+        return [value, value[:2], (*value, value[-1]), value]
+
+    def connection_pattern(self, node: Apply) -> list[list[bool]]:
+        # Neither what is sampled nor the mean is in the determinant.
+        parameters = [[True, i > 1, True, True] for i in range(4)]
+        return parameters + [[False] * 4] * 3
+
+    def pullback(
+        self, inputs: Sequence[Variable], outputs: Sequence[Variable], cotangents: Sequence
+    ) -> list[Variable]:
+        by_theta, by_log_det, *by_kept = cotangents
+        if any(is_connected(x) for x in by_kept):
+            raise NotImplementedError("Only the results can be differentiated, not steps to them.")
+        given = [
+            x if is_connected(x) else pt.zeros_like(output)
+            for x, output in zip((by_theta, by_log_det), outputs, strict=False)
+        ]
+        backward = ConditionedEffectsBackward(self.size)
+        gradients = backward.outputs(*given, *inputs, *outputs)
+        return no_gradient(inputs, gradients)
+
+
+class ConditionedEffectsBackward(Backward):
+    """Gradients of :class:`ConditionedEffects`."""
+
+    __props__ = ("size",)
+    n_cotangents = 2
+    n_kept = 4
+    dtypes = ("float64",) * 4
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.forward = ConditionedEffects(size)
+        self.kernel = _backward_kernel(size)
+
+
+_NO_COUPLING = np.zeros((0, 0, 0))
+
+
+def conditioned_effects(
+    value: TensorLike,
+    mean: TensorLike,
+    sd: TensorLike,
+    entries: TensorLike,
+    information: TensorLike,
+    score: TensorLike,
+    coupling: TensorLike | None = None,
+) -> tuple[TensorVariable, TensorVariable]:
+    r"""
+    Effects from what is sampled for them in the form conditioned on the data.
+
+    :math:`\theta = C^{-\mathsf T} (B t + C^{-1} (b + \Sigma^{-1} \mu))`, with
+    :math:`C C' = H + \Sigma^{-1}`; see :class:`~helpers.effects.Conditioned`.
+
+    Parameters
+    ----------
+    value : tensor_like of float, shape (C, K, P)
+        t, for C clusters, K categories and P effects.
+    mean, sd : tensor_like of float, shape (K, P)
+        Means and standard deviations of the effects (sd > 0).
+    entries : tensor_like of float, shape (K, P (P - 1) / 2)
+        Cholesky factor of their correlations below its diagonal, row by row.
+    information : tensor_like of float, shape (C, K, P, P)
+        H.
+    score : tensor_like of float, shape (C, K, P)
+        b.
+    coupling : tensor_like of float, shape (C, K P, K P), optional
+        B; the identity if not given.
+
+    Returns
+    -------
+    effects : TensorVariable, shape (C, K, P)
+        The effects.
+    log_det : TensorVariable, shape (C, K)
+        What the change of variables adds to the log-density, :math:`-\log\det C`; that of the
+        coupling, a constant, is left out.
+
+    Examples
+    --------
+    Without information from the data it is the non-centred form:
+
+    >>> import numpy as np
+    >>> from helpers.ops import conditioned_effects
+    >>> nothing = np.zeros((1, 1, 2, 2)), np.zeros((1, 1, 2))
+    >>> effects, log_det = conditioned_effects(
+    ...     [[[0.0, 1.0]]], [[5.0, 5.0]], [[1.0, 2.0]], [[0.0]], *nothing
+    ... )
+    >>> effects.eval(), log_det.eval().round(4)
+    (array([[[5., 7.]]]), array([[0.6931]]))
+    """
+    if coupling is None:
+        coupling = _NO_COUPLING
+    inputs = as_doubles(value, mean, sd, entries, information, score, coupling)
+    effects, log_det, *_ = ConditionedEffects(inputs[4].type.shape[-1]).outputs(*inputs)
+    return effects, log_det
