@@ -26,7 +26,10 @@ from helpers.ops.shares import MaskedShares
 C, K, R = 4, 3, 11
 needs_jax = pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="pip install jax")
 # Loops as numba compiles them within a graph, and as Python calls them.
-MODES = ["NUMBA", Mode(linker="py", optimizer="fast_compile")]
+MODES = [
+    pytest.param("NUMBA", id="numba", marks=pytest.mark.slow),
+    pytest.param(Mode(linker="py", optimizer="fast_compile"), id="python"),
+]
 
 
 def example(which):
@@ -84,7 +87,7 @@ def with_gradients(outputs, variables, n_wrt, n_results):
     return [*outputs, *pytensor.grad(cost, variables[:n_wrt])]
 
 
-@pytest.mark.parametrize("mode", MODES, ids=["numba", "python"])
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("which", EXAMPLES)
 class TestAgainstThePlainGraph:
     def test_values_and_gradients(self, which, mode):
