@@ -240,6 +240,7 @@ class TestModel:
         # The mean is zero over the dates at which a category was on some menu.
         assert abs(walk[2:, 1].sum()) < 1e-10 and abs(walk[:, 0].sum()) < 1e-10
 
+    @pytest.mark.slow
     def test_truth_is_recovered_and_chains_mix(self):
         data, truth = simulate(concentration=50.0)
         model = masked_regression(
