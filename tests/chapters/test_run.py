@@ -59,6 +59,7 @@ def test_analyse_your_counts_by_parameters(tmp_path):
     assert "two" in set(pd.read_csv(out / "shares.csv")["scenario"])
 
 
+@pytest.mark.slow
 def test_bad_file_ends_with_its_message_and_writes_nothing(tmp_path):
     """What the messages are is tested in tests/analysis: here, that papermill passes one on."""
     frame = pd.DataFrame({"shop": list("aabb"), "n_left": [1, -3, 3, 4], "n_right": [4, 3, 2, 1]})
@@ -79,6 +80,7 @@ def test_bad_file_ends_with_its_message_and_writes_nothing(tmp_path):
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_kernel_that_dies_is_heard(tmp_path):
     """Its standard error is kept apart from the reader's, until it is all there is to read."""
     source = "import os\nos.write(2, b'last words\\n')\nos._exit(3)"

@@ -352,6 +352,7 @@ class TestSlopes:
         )
         assert density(point) == pytest.approx(expected, rel=1e-11)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("covariance", "centring"),
         [
@@ -617,6 +618,7 @@ def sample(model, draws=500):
         )
 
 
+@pytest.mark.slow
 class TestSampling:
     def test_pooled_preferences_are_recovered_and_the_naive_ones_are_not(self):
         """The masked fit holds the truth; the one that ignores the menus misses by far."""
