@@ -30,7 +30,7 @@ BACKENDS = [
 ]
 
 
-@pytest.mark.parametrize("backend", BACKENDS, ids=str)
+@pytest.mark.parametrize("backend", BACKENDS, ids=lambda b: b if isinstance(b, str) else "mode")
 @pytest.mark.parametrize("freeze", [True, False])
 def test_is_that_of_pymc(model, backend, freeze):
     function, start = compile_gradient(model, backend, freeze=freeze)
