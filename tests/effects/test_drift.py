@@ -174,7 +174,7 @@ class TestPilot:
     def test_shifts_of_dates_are_found(self):
         data, truth = simulate(n=(100_000, 200_000))
         date = pd.factorize(data.date, sort=True)[0]
-        h, b = expand_likelihood(
+        h, b, _ = expand_likelihood(
             data.counts, data.available, data.cluster.codes, 20, 3, np.ones((120, 1)),
             date=date, n_dates=6,
         ).by_date  # fmt: skip
