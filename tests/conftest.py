@@ -9,7 +9,9 @@ LONGEST_FIRST = [
     "11_what_if",
     "09_overdispersion_and_time",
     "analyse_your_counts",
+    "test_analysis",
     "test_run",
+    "test_loops",
     "test_effects",
     "test_regression",
 ]
