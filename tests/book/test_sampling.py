@@ -2,10 +2,14 @@
 
 import inspect
 import logging
+import os
+import subprocess
+import sys
 import warnings
 
 import matplotlib
 import pymc as pm
+import pytensor
 import pytest
 
 from helpers.book import set_up
@@ -13,11 +17,13 @@ from helpers.book import set_up
 
 @pytest.fixture(autouse=True)
 def put_back():
-    """Style and log level as they were; pytest itself puts the warnings back."""
+    """Style, log level and configuration as they were; pytest itself puts the warnings back."""
     logger = logging.getLogger("pymc")
     level = logger.level
     with matplotlib.rc_context():
+        fastmath = pytensor.config.numba__fastmath
         yield
+        pytensor.config.numba__fastmath = fastmath
     logger.setLevel(level)
 
 
@@ -48,3 +54,34 @@ def test_only_what_chapters_do_not_need_is_silenced():
         warnings.warn("PyTensor could not link to a BLAS installation.", UserWarning, stacklevel=1)
         warnings.warn("something else", UserWarning, stacklevel=1)
     assert [str(w.message) for w in heard] == ["something else"]
+
+
+FIT = """
+import hashlib
+import pymc as pm
+from helpers import masked_regression, simulate_counts
+from helpers.book import set_up
+
+data, _ = simulate_counts(n_clusters=6, n_dates=3, n_categories=4, unavailable=(0.2, 0, 0, 0),
+                          random_seed=1)
+sampling = set_up(draws=200, random_seed=1) | {"tune": 300, "progressbar": False}
+with masked_regression(data):
+    draws = pm.sample(**sampling, compute_convergence_checks=False)
+bits = draws.posterior["effects"].transpose("chain", "draw", ...).to_numpy().tobytes()
+print(hashlib.sha256(bits).hexdigest())
+"""
+
+
+@pytest.mark.slow
+def test_draws_are_the_same_with_an_empty_and_a_full_compile_cache(tmp_path):
+    """numba compiles a function by itself and within another: both must round alike."""
+    env = os.environ | {
+        "PYTENSOR_FLAGS": f"base_compiledir={tmp_path / 'pytensor'}",
+        "NUMBA_CACHE_DIR": str(tmp_path / "numba"),
+    }
+    command = [sys.executable, "-c", FIT]
+    runs = [
+        subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
+        for _ in range(2)
+    ]
+    assert runs[0].strip() and runs[0] == runs[1]

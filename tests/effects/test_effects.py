@@ -783,6 +783,7 @@ class TestDensity:
             expected += normal_rows(theta, mean, covariance) + likelihood(theta)
             assert density(point) == pytest.approx(expected, rel=1e-10)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("size", [1, 2, 3])
     def test_kronecker(self, size):
         model = build("kronecker", size)
@@ -836,6 +837,7 @@ class TestDensity:
 
 
 class TestParametrisations:
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("covariance", "size"),
         [
@@ -1071,8 +1073,8 @@ class TestNames:
     @pytest.mark.parametrize(
         ("choice", "message"),
         [
-            ({"covariance": "diagonal"}, "category, full, kronecker, independent, not 'diagonal'"),
-            ({"centring": "centered"}, "conditioned, centred, noncentred, not 'centered'"),
+            ({"covariance": "diagonal"}, "'full', 'kronecker', 'independent', not 'diagonal'"),
+            ({"centring": "centered"}, "'centred', 'noncentred', not 'centered'"),
             ({"centring": "conditioned"}, "needs a pilot"),
             ({"dims": ("cluster", "category")}, "clusters, categories and effects"),
             ({"dims": ("cluster", "category", "slope")}, "no coordinate 'slope'"),
@@ -1122,6 +1124,7 @@ def few_counts():
 
 
 class TestPosterior:
+    @pytest.mark.slow
     def test_is_the_same_whatever_the_information(self, few_counts):
         """Means and sds within Monte Carlo error of the non-centred form's."""
         counts, cluster, x, right = few_counts

@@ -16,11 +16,13 @@ from helpers.ops import (
     conditioned_effects,
     masked_log_likelihood,
     masked_shares,
+    normal_log_density,
 )
 from helpers.ops.conditioned import ConditionedEffects
 from helpers.ops.likelihood import MaskedLogLikelihood, _exp_of_distances
 from helpers.ops.logits import ClusterLogits
 from helpers.ops.loop import Loop, _sources
+from helpers.ops.normal import NormalLogDensity
 from helpers.ops.shares import MaskedShares
 
 C, K, R = 4, 3, 11
@@ -45,6 +47,12 @@ def example(which):
         t = rng.normal(size=(C, K, size))
         inputs = [t, mean, sd, entries, root @ root.mT, b, coupling]
         return ConditionedEffects(size), inputs, 4 if size > 1 else 3
+    if which.startswith("density"):
+        size = int(which.split()[1])
+        mean, sd = rng.normal(size=(K, size)), rng.gamma(2, size=(K, size))
+        entries = rng.uniform(-0.6, 0.6, (K, size * (size - 1) // 2))
+        effects = rng.normal(size=(C, K, size))
+        return NormalLogDensity(size), [effects, mean, sd, entries], 4 if size > 1 else 3
     if which.startswith("logits"):
         n_effects, reference = (int(x) for x in which.split()[1:])
         effects = rng.normal(size=(C, K, n_effects))
@@ -59,6 +67,9 @@ def example(which):
 
 
 EXAMPLES = [
+    "density 1",
+    "density 2",
+    "density 3",
     "conditioned 1",
     "conditioned 2",
     "conditioned 2 coupled",
@@ -70,6 +81,14 @@ EXAMPLES = [
     "likelihood",
     "shares",
 ]
+
+
+def correlation_factor(entries, size):
+    """Cholesky factor of correlations from its entries below the diagonal."""
+    factor = np.zeros((size, size))
+    factor[np.tril_indices(size, -1)] = entries
+    np.fill_diagonal(factor, np.sqrt(1 - (factor**2).sum(axis=1)))
+    return factor
 
 
 def symbolic(inputs):
@@ -150,15 +169,22 @@ class TestAgainstScipy:
             assert not got[i, ~on].any()
 
     @pytest.mark.parametrize("size", [1, 2, 3])
+    def test_density(self, size):
+        _, (effects, mean, sd, entries), _ = example(f"density {size}")
+        got = normal_log_density(effects, mean, sd, entries).eval()
+        for k in range(K):
+            factor = sd[k, :, None] * correlation_factor(entries[k], size)
+            normal = stats.multivariate_normal(mean[k], factor @ factor.T)
+            np.testing.assert_allclose(got[:, k], normal.logpdf(effects[:, k]), rtol=1e-10)
+
+    @pytest.mark.parametrize("size", [1, 2, 3])
     def test_conditioned_effects(self, size):
         _, inputs, _ = example(f"conditioned {size} coupled")
         t, mean, sd, entries, h, b, coupling = inputs
         effects, log_det = (x.eval() for x in conditioned_effects(*inputs))
         for k in range(K):
-            factor = np.zeros((size, size))
-            factor[np.tril_indices(size, -1)] = entries[k]
-            np.fill_diagonal(factor, np.sqrt(1 - (factor**2).sum(axis=1)))
-            precision = np.linalg.inv(sd[k, :, None] * factor @ factor.T * sd[k])
+            factor = sd[k, :, None] * correlation_factor(entries[k], size)
+            precision = np.linalg.inv(factor @ factor.T)
             for c in range(C):
                 uncoupled = (coupling[c] @ t[c].ravel()).reshape(K, size)
                 q = h[c, k] + precision
@@ -266,6 +292,13 @@ class TestMisfit:
         with pytest.raises(ValueError, match="fit|not for these"):
             conditioned_effects(*inputs)[0].eval()
 
+    @pytest.mark.parametrize("which", [1, 2, 3])
+    def test_density(self, which):
+        _, inputs, _ = example("density 2")
+        inputs[which] = np.repeat(inputs[which], 2, axis=0)
+        with pytest.raises(ValueError, match="do not fit"):
+            normal_log_density(*inputs).eval()
+
 
 @pytest.fixture(scope="module")
 def model():
@@ -274,6 +307,12 @@ def model():
 
 
 class TestInModels:
+    def test_the_gradient_in_each_variable_by_itself(self, model):
+        """Where only the determinant is differentiated, what is sampled is disconnected."""
+        for value in model.value_vars:
+            gradient = pytensor.grad(model.logp(), value)
+            assert gradient.ndim == value.ndim
+
     def test_the_heavy_parts_are_loops(self, model):
         function = model.logp_dlogp_function(ravel_inputs=True, mode="NUMBA")
         nodes = function._pytensor_function.maker.fgraph.apply_nodes
@@ -284,6 +323,8 @@ class TestInModels:
             "ConditionedEffects",
             "ConditionedEffectsBackward",
             "MaskedLogLikelihood",
+            "NormalLogDensity",
+            "NormalLogDensityBackward",
         }
 
     def test_the_density_is_that_of_the_plain_graph(self, model):
@@ -326,8 +367,8 @@ class TestCacheKey:
 
     def test_covers_a_loop_made_for_a_number_of_effects(self):
         text = _sources(ConditionedEffects(2).kernel)
-        assert "def kernel" in text and "def _prior(" in text
-        assert "def _prior_backward" not in text
+        assert "def kernel" in text and "def prior(" in text and "def function(" in text
+        assert "def prior_backward" not in text
 
     def test_loops_for_other_numbers_of_effects_are_other_operations(self):
         assert ConditionedEffects(2) == ConditionedEffects(2) != ConditionedEffects(3)

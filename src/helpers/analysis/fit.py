@@ -2,6 +2,7 @@
 
 import numpy as np
 import pymc as pm
+import pytensor
 import xarray as xr
 
 from helpers.analysis.choose import Choice
@@ -112,7 +113,9 @@ def sample(
     xarray.DataTree
         The draws. Check them by :func:`~helpers.check_convergence` before use.
     """
-    with model:
+    # Fast mathematics adds numbers in an order that depends on what is in the compile cache:
+    # without it, a seed gives the same draws with an empty and with a full one.
+    with model, pytensor.config.change_flags(numba__fastmath=False):
         return pm.sample(
             draws=draws,
             chains=4,

@@ -5,6 +5,8 @@ import os
 import warnings
 from typing import Any
 
+import pytensor
+
 from helpers.book.style import use_book_style
 
 __all__ = ["set_up"]
@@ -16,7 +18,9 @@ def set_up(draws: int, random_seed: int) -> dict[str, Any]:
 
     The book's style is used for figures, and PyMC logs errors only: each chapter checks the
     convergence of its fits itself. PyTensor does not warn of a missing BLAS for C, which no
-    sampler here uses.
+    sampler here uses. It compiles without fast mathematics, which would add numbers in an order
+    that depends on what is in the compile cache: a seed gives the same draws with an empty and
+    with a full one.
 
     Parameters
     ----------
@@ -55,6 +59,7 @@ def set_up(draws: int, random_seed: int) -> dict[str, Any]:
     use_book_style()
     logging.getLogger("pymc").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", message="PyTensor could not link to a BLAS")
+    pytensor.config.numba__fastmath = False
     return {
         "draws": draws,
         "chains": 4,

@@ -93,7 +93,9 @@ class Conditioned(Transform):
         self.coupling = None if coupling is None else _checked_coupling(coupling, score.shape)
         self.ndim_supp = int(not self.single) + int(joint or coupling is not None)
 
-    def _loop(self, value: TensorVariable, inputs: tuple) -> tuple | None:
+    def _loop(
+        self, value: TensorVariable, inputs: tuple
+    ) -> tuple[TensorVariable, TensorVariable] | None:
         """Effects and log-determinant by one loop, where clusters share the prior."""
         if self.joint or self.single or self.score.ndim != 3:
             return None
@@ -138,6 +140,7 @@ class Conditioned(Transform):
         return self._together(solve_upper(c, shifted), value)
 
     def forward(self, value: TensorVariable, *inputs: Variable) -> TensorVariable:
+        # Not by the loop: it runs once, at the start, and would be compiled for that.
         c, u = self._conditioning(inputs)
         theta, size = self._entries(value), range(len(c))
         t = [sum(c[j][i] * theta[j] for j in size if j >= i) - u[i] for i in size]

@@ -12,7 +12,8 @@ from pymc.pytensorf import normalize_rng_param
 from pytensor.tensor import TensorLike, TensorVariable
 from pytensor.tensor.random.utils import normalize_size_param
 
-from helpers.ops.triangular import columns, correlation_factor, scaled, solve_lower
+from helpers.ops.normal import normal_log_density
+from helpers.ops.triangular import columns, correlation_factor, scaled
 
 __all__ = ["ClusterNormal", "CorrelatedNormal", "JointNormal"]
 
@@ -170,12 +171,7 @@ class CorrelatedNormal(Continuous):
 
     def logp(value, start, mu, sd, entries):
         """Log-density of effects, on the last axis."""
-        sds = columns(sd)
-        factor = correlation_factor(columns(entries))
-        distance = [(x - m) / s for x, m, s in zip(columns(value), columns(mu), sds, strict=True)]
-        z = solve_lower(factor, distance)
-        log_scale = sum(pt.log(s * row[-1]) for s, row in zip(sds, factor, strict=True))
-        return -0.5 * (sum(x**2 for x in z) + len(z) * np.log(2 * np.pi)) - log_scale
+        return normal_log_density(value, mu, sd, entries)
 
 
 class JointNormalRV(EffectsRV):

@@ -8,7 +8,7 @@ from helpers.models.preferences import (
     parameter_names,
     preferences_over_time,
 )
-from helpers.models.priors import DEFAULT_PRIORS
+from helpers.models.priors import DEFAULT_PRIORS, used_priors
 from helpers.models.regression import masked_regression
 
 __all__ = [
@@ -26,4 +26,5 @@ __all__ = [
     "masked_regression",
     "parameter_names",
     "preferences_over_time",
+    "used_priors",
 ]

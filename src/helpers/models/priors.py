@@ -10,7 +10,7 @@ from pytensor.tensor import TensorVariable
 from helpers.data.messages import require_choice
 from helpers.models.design import Design
 
-__all__ = ["DEFAULT_PRIORS", "Prior", "used_priors"]
+__all__ = ["DEFAULT_PRIORS", "used_priors"]
 
 type Prior = Callable[[str, str | Sequence[str] | None], TensorVariable]
 

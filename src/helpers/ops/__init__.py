@@ -3,6 +3,7 @@
 from helpers.ops.conditioned import conditioned_effects
 from helpers.ops.likelihood import masked_log_likelihood
 from helpers.ops.logits import cluster_logits
+from helpers.ops.normal import normal_log_density
 from helpers.ops.shares import masked_log_softmax, masked_shares, masked_softmax
 
 __all__ = [
@@ -12,4 +13,5 @@ __all__ = [
     "masked_log_softmax",
     "masked_shares",
     "masked_softmax",
+    "normal_log_density",
 ]

@@ -1,14 +1,17 @@
 """The change of variables of effects that are sampled relative to what their data say."""
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import numba
 import numpy as np
 import pytensor.tensor as pt
+from pytensor.gradient import disconnected_type
 from pytensor.graph.basic import Apply, Variable
 from pytensor.tensor import TensorLike, TensorVariable
 
+from helpers.ops._covariance import factor_inverter, factor_inverter_backward
 from helpers.ops.loop import Backward, Loop, as_doubles, is_connected, no_gradient
 from helpers.ops.triangular import (
     Triangle,
@@ -37,10 +40,12 @@ def conditioning(
 
     Parameters
     ----------
-    mean, score : sequence of tensor_like
-        Entries of :math:`\mu` and b.
+    mean : sequence of tensor_like
+        Entries of :math:`\mu`.
     factor, information : list of list of tensor_like
         Entries of L and H on and below the diagonal.
+    score : sequence of tensor_like
+        Entries of b.
 
     Returns
     -------
@@ -82,75 +87,54 @@ def couple(coupling: TensorLike, value: TensorVariable) -> TensorVariable:
     return pt.sum(coupling * in_one_row, axis=-1).reshape(value.shape)
 
 
-@numba.njit(error_model="numpy")
-def _prior(k, mean, sd, entries, factor, inverse, precision, shift):
-    """
-    Prior of category k: its precision, and the precision times the mean.
+@cache
+def _prior_function(size: int) -> Callable:
+    """Make the function of a category's prior for a number of effects."""
+    invert_factor = factor_inverter(size)
 
-    On the way `factor`, the Cholesky factor of its correlations, and `inverse`, that of the
-    covariance's factor.
-    """
-    size = sd.shape[1]
-    entry = 0
-    for i in range(size):
-        left = 1.0
-        for j in range(i):
-            factor[i, j] = entries[k, entry]
-            left -= entries[k, entry] * entries[k, entry]
-            entry += 1
-        factor[i, i] = np.sqrt(left)
-        for j in range(i):
-            total = 0.0
-            for m in range(j, i):
-                total += factor[i, m] * inverse[m, j]
-            inverse[i, j] = -total / factor[i, i]
-        inverse[i, i] = 1.0 / (sd[k, i] * factor[i, i])
-    for i in range(size):
-        shift[k, i] = 0.0
-        for j in range(size):
-            total = 0.0
-            for m in range(max(i, j), size):
-                total += inverse[m, i] * inverse[m, j]
-            precision[k, i, j] = total
-            shift[k, i] += total * mean[k, j]
+    @numba.njit(error_model="numpy")
+    def prior(k, mean, sd, entries, factor, inverse, precision, shift):
+        """Precision of category k's prior, and its product with the mean; see `factor_inverter`."""
+        invert_factor(k, sd, entries, factor, inverse)
+        for i in range(size):
+            shift[k, i] = 0.0
+            for j in range(size):
+                total = 0.0
+                for m in range(max(i, j), size):
+                    total += inverse[m, i] * inverse[m, j]
+                precision[k, i, j] = total
+                shift[k, i] += total * mean[k, j]
+
+    return prior
 
 
-@numba.njit(error_model="numpy")
-def _prior_backward(
-    k, mean, sd, factor, inverse, precision, by_precision, by_shift, by_mean, by_sd, by_entries
-):
-    """Gradients in category k's mean, standard deviations and entries of its factor."""
-    size = sd.shape[1]
-    by_inverse = np.zeros((size, size))
-    by_row = np.empty(size)
-    for i in range(size):
-        by_mean[k, i] = 0.0
-        by_sd[k, i] = 0.0
-        for j in range(size):
-            by_mean[k, i] += precision[k, i, j] * by_shift[k, j]
-    for i in range(size):
-        for j in range(i + 1):
-            g = by_precision[k, i, j] + by_shift[k, i] * mean[k, j]
-            if j < i:
-                g += by_shift[k, j] * mean[k, i]
-            for m in range(i, size):
-                by_inverse[m, i] += g * inverse[m, j]
-                by_inverse[m, j] += g * inverse[m, i]
-    entry = 0
-    for i in range(size):
-        for j in range(i + 1):
-            by_row[j] = 0.0
-            for m in range(i, size):
-                for b in range(j + 1):
-                    by_row[j] -= inverse[m, i] * by_inverse[m, b] * inverse[j, b]
-            by_sd[k, i] += by_row[j] * factor[i, j]
-        for j in range(i):
-            by_entries[k, entry] = sd[k, i] * (by_row[j] - by_row[i] * factor[i, j] / factor[i, i])
-            entry += 1
+@cache
+def _prior_backward_function(size: int) -> Callable:
+    """Make the function of its gradient."""
+
+    @numba.njit(error_model="numpy")
+    def prior_backward(k, mean, inverse, precision, by_precision, by_shift, by_mean, by_inverse):
+        """Gradients in category k's mean and the inverse of its covariance's factor."""
+        for i in range(size):
+            by_mean[k, i] = 0.0
+            for j in range(size):
+                by_inverse[i, j] = 0.0
+                by_mean[k, i] += precision[k, i, j] * by_shift[k, j]
+        for i in range(size):
+            for j in range(i + 1):
+                g = by_precision[k, i, j] + by_shift[k, i] * mean[k, j]
+                if j < i:
+                    g += by_shift[k, j] * mean[k, i]
+                for m in range(i, size):
+                    by_inverse[m, i] += g * inverse[m, j]
+                    by_inverse[m, j] += g * inverse[m, i]
+
+    return prior_backward
 
 
 def _forward_kernel(size: int) -> Callable:
     """The loop for a number of effects: known to the compiler, it takes inner loops apart."""
+    prior = _prior_function(size)
 
     def kernel(value, mean, sd, entries, information, score, coupling):
         n_clusters, n_free, _ = value.shape
@@ -172,7 +156,7 @@ def _forward_kernel(size: int) -> Callable:
         precision = np.empty((n_free, size, size))
         shift = np.empty((n_free, size))
         for k in range(n_free):
-            _prior(k, mean, sd, entries, factor, inverse, precision, shift)
+            prior(k, mean, sd, entries, factor, inverse, precision, shift)
         theta = np.empty((n_clusters, n_free, size))
         log_det = np.empty((n_clusters, n_free))
         # What the gradient needs again: C, with the inverse of its diagonal, and u.
@@ -195,15 +179,17 @@ def _forward_kernel(size: int) -> Callable:
                 for i in range(size):
                     right = score[cluster, k, i] + shift[k, i]
                     for j in range(i):
-                        entry = information[cluster, k, i, j] + precision[k, i, j]
+                        product = 0.0
                         for m in range(j):
-                            entry -= c[cluster, k, i, m] * c[cluster, k, j, m]
+                            product += c[cluster, k, i, m] * c[cluster, k, j, m]
+                        entry = information[cluster, k, i, j] + precision[k, i, j] - product
                         entry *= c[cluster, k, j, j]
                         c[cluster, k, i, j] = entry
                         right -= entry * u[cluster, k, j]
-                    entry = information[cluster, k, i, i] + precision[k, i, i]
+                    product = 0.0
                     for m in range(i):
-                        entry -= c[cluster, k, i, m] * c[cluster, k, i, m]
+                        product += c[cluster, k, i, m] * c[cluster, k, i, m]
+                    entry = information[cluster, k, i, i] + precision[k, i, i] - product
                     root = 1.0 / np.sqrt(entry)
                     c[cluster, k, i, i] = root
                     u[cluster, k, i] = right * root
@@ -221,23 +207,11 @@ def _forward_kernel(size: int) -> Callable:
 
 def _backward_kernel(size: int) -> Callable:
     """The loop of the gradients for a number of effects."""
+    prior, prior_backward = _prior_function(size), _prior_backward_function(size)
+    invert_factor_backward = factor_inverter_backward(size)
 
-    def kernel(
-        by_theta,
-        by_log_det,
-        value,
-        mean,
-        sd,
-        entries,
-        information,
-        score,
-        coupling,
-        theta,
-        log_det,
-        c,
-        u,
-    ):
-        n_clusters, n_free, _ = theta.shape
+    def kernel(by_theta, by_log_det, value, mean, sd, entries, h, b, coupling, theta, _, c, u):
+        n_clusters, n_free = theta.shape[:2]
         n_coupled = n_free * size
         coupled = coupling.shape[0] > 0
         by_value = np.empty((n_clusters, n_free, size))
@@ -293,23 +267,13 @@ def _backward_kernel(size: int) -> Callable:
         by_entries = np.empty(entries.shape)
         factor = np.empty((size, size))
         inverse = np.empty((size, size))
+        by_inverse = np.empty((size, size))
         precision = np.empty((n_free, size, size))
         shift = np.empty((n_free, size))
         for k in range(n_free):
-            _prior(k, mean, sd, entries, factor, inverse, precision, shift)
-            _prior_backward(
-                k,
-                mean,
-                sd,
-                factor,
-                inverse,
-                precision,
-                by_precision,
-                by_shift,
-                by_mean,
-                by_sd,
-                by_entries,
-            )
+            prior(k, mean, sd, entries, factor, inverse, precision, shift)
+            prior_backward(k, mean, inverse, precision, by_precision, by_shift, by_mean, by_inverse)
+            invert_factor_backward(k, sd, factor, inverse, by_inverse, by_sd, by_entries)
         return by_value, by_mean, by_sd, by_entries
 
     return kernel
@@ -341,7 +305,8 @@ class ConditionedEffects(Loop):
         return theta, log_det, pt.stack(rows, axis=-2), pt.stack(u, axis=-1)
 
     def shapes(self, value, mean, sd, entries, information, score, coupling):
-        return [value, value[:2], (*value, value[-1]), value]
+        effects = (*value[:2], self.size)
+        return [effects, value[:2], (*effects, self.size), effects]
 
     def connection_pattern(self, node: Apply) -> list[list[bool]]:
         # Neither what is sampled nor the mean is in the determinant.
@@ -359,7 +324,9 @@ class ConditionedEffects(Loop):
             for x, output in zip((by_theta, by_log_det), outputs, strict=False)
         ]
         backward = ConditionedEffectsBackward(self.size)
-        gradients = backward.outputs(*given, *inputs, *outputs)
+        gradients: list[Variable] = list(backward.outputs(*given, *inputs, *outputs))
+        if not is_connected(by_theta):  # the determinant knows neither value nor mean
+            gradients = [disconnected_type(), disconnected_type(), *gradients[2:]]
         return no_gradient(inputs, gradients)
 
 

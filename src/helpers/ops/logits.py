@@ -54,6 +54,10 @@ class ClusterLogits(Loop):
         source = pt.clip(column - pt.gt(column, reference), 0, effects.shape[1] - 1)
         return pt.switch(pt.eq(column, reference), 0.0, by_row[:, source])
 
+    @property
+    def backward(self) -> "ClusterLogitsBackward":
+        return ClusterLogitsBackward()
+
     @staticmethod
     def shapes(effects, cluster, design, reference):
         n_free = effects[1]
@@ -65,9 +69,6 @@ class ClusterLogitsBackward(Backward):
 
     kernel = staticmethod(_logits_backward_kernel)
     forward = ClusterLogits()
-
-
-ClusterLogits.backward = ClusterLogitsBackward()
 
 
 def cluster_logits(

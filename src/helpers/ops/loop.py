@@ -29,10 +29,6 @@ from pytensor.tensor.type import TensorType
 
 __all__ = ["Backward", "Loop", "as_doubles", "is_connected", "no_gradient", "plain_gradients"]
 
-# Sums may be taken in any order, which lets a processor add several terms at once. What is not
-# finite keeps its meaning.
-_FASTMATH = {"reassoc", "contract", "nsz"}
-
 
 class Loop(Op):
     """
@@ -46,12 +42,16 @@ class Loop(Op):
 
     __props__: tuple[str, ...] = ()
     dtypes: tuple[str, ...] = ("float64",)
-    backward: "Backward | None" = None
 
     # With arguments of their own, so not as methods to be overridden.
     kernel: Callable
     plain: Callable
     shapes: Callable
+
+    @property
+    def backward(self) -> "Backward | None":
+        """The loop of the gradient."""
+        return None
 
     def outputs(self, *inputs: TensorLike) -> list[TensorVariable]:
         """The outputs as a list, however many there are."""
@@ -122,19 +122,23 @@ class Backward(Loop):
 @cache
 def _compiled(op: Loop) -> Callable:
     """The loop for use from Python, where there is no numba around the whole graph."""
-    return numba.njit(op.kernel, fastmath=_FASTMATH, error_model="numpy")
+    return numba.njit(op.kernel, error_model="numpy")
 
 
 @register_funcify_default_op_cache_key(Loop)
 def _for_numba(op, **kwargs):
     # The cache on disk must notice when a loop is edited, or a function that it calls.
     version = int(sha256(_sources(op.kernel).encode()).hexdigest()[:12], 16)
-    return numba_njit(op.kernel, fastmath=_FASTMATH, error_model="numpy"), version
+    # No fast mathematics: numba compiles a loop by itself, and again within the function that calls
+    # it. Were it free to choose an order of sums, a process that compiles and one that finds the
+    # function in its cache would get results that differ in the last digits, and other draws.
+    return numba_njit(op.kernel, fastmath=False, error_model="numpy"), version
 
 
 def _sources(function: Callable) -> str:
     """The text of a loop and of the compiled functions that it calls."""
-    called = [function.__globals__.get(name) for name in function.__code__.co_names]
+    scope = inspect.getclosurevars(function)
+    called = [*scope.globals.values(), *scope.nonlocals.values()]
     texts = [_sources(f.py_func) for f in called if isinstance(f, numba.core.dispatcher.Dispatcher)]
     return "".join([inspect.getsource(function), *texts])
 

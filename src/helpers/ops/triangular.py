@@ -69,11 +69,13 @@ def scaled(factor: Triangle, sd: Sequence[Any]) -> Triangle:
 def cholesky(a: Triangle) -> Triangle:
     """Lower Cholesky factor of a symmetric matrix given by its lower entries."""
     c: Triangle = []
+    inverse: list[Any] = []  # of the diagonal; as the loops do, so that both round alike
     for i in range(len(a)):
         row: list[Any] = []
         for j in range(i):
-            row.append((a[i][j] - sum(row[k] * c[j][k] for k in range(j))) / c[j][j])
+            row.append((a[i][j] - sum(row[k] * c[j][k] for k in range(j))) * inverse[j])
         row.append(pt.sqrt(a[i][i] - sum(x**2 for x in row)))
+        inverse.append(1 / row[i])
         c.append(row)
     return c
 
