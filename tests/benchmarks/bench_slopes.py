@@ -59,9 +59,10 @@ def test_gradient_of_loop_and_batch(benchmark, graph):
 
 def in_a_process(script, argument, folder):
     """What a script prints last, in seconds; its compilers keep their results in the folder."""
-    flags = f"{os.environ.get('PYTENSOR_FLAGS', '')},base_compiledir={folder / 'pytensor'}"
+    flags = f"numba__fastmath=False,base_compiledir={folder / 'pytensor'}"
+    flags = ",".join(filter(None, [os.environ.get("PYTENSOR_FLAGS"), flags]))
     env = os.environ | {
-        "PYTENSOR_FLAGS": flags.lstrip(","),
+        "PYTENSOR_FLAGS": flags,
         "NUMBA_CACHE_DIR": f"{folder / 'numba'}",
     }
     command = [sys.executable, str(Path(__file__).with_name(script)), argument]
