@@ -1,16 +1,14 @@
-"""What a regression takes from the data, worked out once."""
+"""What a regression takes from the data, computed once."""
 
 import numpy as np
 import pandas as pd
 import pymc as pm
 import pytest
-from pytensor.compile.mode import Mode
+from oracles import PLAIN
 from scipy import stats
 
 from helpers import CategoryCounts, masked_regression, simulate_counts
 from helpers.models import Design, Options, Standardised
-
-PLAIN = Mode(linker="py", optimizer="fast_compile")
 
 
 @pytest.fixture(scope="module")

@@ -79,6 +79,8 @@ def test_unknown_values_are_refused_with_the_choices(option):
     assert all(repr(choice) in str(caught.value) for choice in CHOICES[option])
 
 
-def test_options_are_spelt_as_they_are_given():
-    assert 'effects="pooled"' in str(Options(effects="pooled"))
-    assert "drift" not in str(Options())
+@pytest.mark.parametrize("option", ["menu_of", "psi_by"])
+def test_without_clusters_known_menus_are_named_first(option):
+    """Clusters would not help: on known menus the option is refused with them, too."""
+    with pytest.raises(ValueError, match="about unknown menus"):
+        masked_regression(table(cluster=False), effects="pooled", **{option: "cluster"})

@@ -8,9 +8,9 @@ import pandas as pd
 import pymc as pm
 import pytensor.tensor as pt
 import pytest
+from oracles import PLAIN
 from pymc.model.fgraph import clone_model
 from pymc.model.transform.optimization import freeze_dims_and_data
-from pytensor.compile.mode import Mode
 from scipy import stats
 
 from helpers import (
@@ -29,8 +29,6 @@ from helpers.models import choose_likelihood
 
 CATEGORIES = ("w", "x", "y", "z")
 CLUSTER = "aabbccddabcd"
-# Densities are compared in plain numpy: no compiler, so each costs a fraction of a second.
-PLAIN = Mode(linker="py", optimizer="fast_compile")
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +54,8 @@ def without_predictors(data):
 
 def by_hand(data, effects, reference, available):
     """The same model in plain PyMC: softmax with -inf off the menu, one multinomial."""
-    place = data.categories.index(reference)
-    contrasts = [k for k in range(4) if k != place]
+    reference_index = data.categories.index(reference)
+    contrasts = [k for k in range(4) if k != reference_index]
     x = data.predictors.to_numpy()
     with pm.Model() as model:
         eta = [0.0] * 4
@@ -302,11 +300,12 @@ class TestErrors:
             masked_regression(constant, effects="pooled")
 
 
-def latent(data, theta, place):
+def latent(data, theta, reference_index):
     """Logits of every row by hand, from effects (cluster, contrast, effect)."""
     x = data.predictors.to_numpy()
     z = np.column_stack([np.ones(len(x)), (x - x.mean(axis=0)) / x.std(axis=0)])
-    return np.insert(np.einsum("rp,rkp->rk", z, theta[data.cluster.codes]), place, 0.0, axis=1)
+    contrasts = np.einsum("rp,rkp->rk", z, theta[data.cluster.codes])
+    return np.insert(contrasts, reference_index, 0.0, axis=1)
 
 
 def one_predictor(data):

@@ -242,7 +242,7 @@ class TestRegression:
             masked_regression(data, **ask, inflated=["category 9"])
         with pytest.raises(ValueError, match="about unknown menus"):
             masked_regression(data, effects="pooled", inflated=["category 1"])
-        with pytest.raises(ValueError, match="nothing to tell a psi of its own from"):
+        with pytest.raises(ValueError, match="cluster's psi would rest on a single menu"):
             masked_regression(data, **ask, menu_of="cluster", psi_by="cluster")
         full, _ = simulate_counts(n_clusters=3, n_dates=2, unavailable=[0] * 7, random_seed=1)
         with pytest.raises(ValueError, match="nothing unknown"):

@@ -18,17 +18,12 @@ from helpers.models.design import Design
 from helpers.models.priors import Prior
 from helpers.ops.logits import cluster_logits
 
-# PyMC makes integers of data 32 bits wide.
-LARGEST_INTEGER = np.iinfo(np.int32).max
-
 
 def data_of_rows(design: Design) -> None:
     """Register what can be exchanged for other rows: menus, totals, clusters and predictors."""
     data = design.data
     pm.Data("available", design.menus, dims=("row", "category"))
-    # Doubles hold larger totals, and exactly.
-    n = data.n if data.n.max() <= LARGEST_INTEGER else data.n.astype(float)
-    pm.Data("n", n, dims="row")
+    pm.Data("n", _as_data(data.n), dims="row")
     if not design.pooled or design.options.psi_by is not None:
         pm.Data("cluster_index", design.cluster, dims="row")
     if design.date is not None:
@@ -59,7 +54,7 @@ def effects_by_row(design: Design, prior: Prior, pilot: Expansion | None) -> Ten
             information=information,
         )
         # Ones before the predictors. Not by `pt.concatenate`, which PyTensor leaves in the graph of
-        # constants, to be done in each gradient: this is worked out once.
+        # constants, to be done in each gradient: this is computed once.
         column = np.arange(len(model.coords["effect"]))
         ones_and_x = pt.switch(column == 0, 1.0, x[:, np.maximum(column - 1, 0)])
         return cluster_logits(theta, model["cluster_index"], ones_and_x, design.reference)
@@ -118,10 +113,13 @@ def observe(design: Design, prior: Prior, logits: TensorVariable) -> None:
         )
     else:
         counts = partial(MaskedMultinomial, available=model["available"])
-    observed = data.counts
-    if observed.max() > LARGEST_INTEGER:
-        observed = observed.astype(float)
+    observed = _as_data(data.counts)
     counts("counts", model["n"], logits, observed=observed, dims=("row", "category"))
+
+
+def _as_data(counts: np.ndarray) -> np.ndarray:
+    """Doubles where PyMC's 32-bit integers would overflow: exact up to 2**53."""
+    return counts if counts.max() <= np.iinfo(np.int32).max else counts.astype(float)
 
 
 def _ones(n: TensorVariable) -> TensorVariable:

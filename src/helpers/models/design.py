@@ -1,4 +1,4 @@
-"""Everything that a regression takes from the data, worked out once."""
+"""Everything that a regression takes from the data, computed once."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,7 +15,7 @@ from helpers.models.options import Options
 __all__ = ["Design", "Standardised", "choose_reference", "fixed_within_clusters"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Standardised:
     """
     Predictors on a common scale.
@@ -25,7 +25,7 @@ class Standardised:
     mean, sd : numpy.ndarray, shape (P,)
         Means and standard deviations over the rows, in the predictors' units.
     values : numpy.ndarray, shape (R, P)
-        The predictors less their means, by their standard deviations.
+        Standardised predictors.
     """
 
     mean: np.ndarray
@@ -68,10 +68,10 @@ class Standardised:
         return cls(mean, sd, values)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Design:
     """
-    What data and options come to: the numbers that model and pilot share.
+    Everything that the model and its pilot take from data and options.
 
     Attributes
     ----------
@@ -108,7 +108,7 @@ class Design:
     @classmethod
     def of(cls, data: CategoryCounts, options: Options) -> "Design":
         """
-        Check options against the data, and work out what follows from both.
+        Check options against the data, and derive what follows from both.
 
         Parameters
         ----------
@@ -198,7 +198,7 @@ class Design:
         ones = np.ones((len(self.data), 1))
         x = np.empty((len(ones), 0)) if self.predictors is None else self.predictors.values
         slopes = self.options.effects == "slopes"
-        # A zero in doubt counts as a missing category here: the pilot only has to be near.
+        # A zero in doubt counts as a missing category here: a pilot need only be approximate.
         menus = self.menus & ~(self.in_doubt & (self.data.counts == 0))
         return expand_likelihood(
             self.data.counts,
@@ -260,6 +260,13 @@ def fixed_within_clusters(data: CategoryCounts) -> list[str]:
     Returns
     -------
     list of str
+
+    Examples
+    --------
+    >>> from helpers import simulate_counts
+    >>> from helpers.models import fixed_within_clusters
+    >>> fixed_within_clusters(simulate_counts(random_seed=1)[0])
+    []
     """
     assert data.cluster is not None
     spread = data.predictors.groupby(np.asarray(data.cluster.codes)).agg(np.ptp)
@@ -277,7 +284,7 @@ def _refuse_fixed(data: CategoryCounts) -> None:
 
 
 def _distinct_dates(data: CategoryCounts) -> pd.Index:
-    """Dates in order; there must be two at least."""
+    """Dates in order; there must be at least two."""
     assert data.date is not None
     dates = data.date.unique()
     if isinstance(dates, pd.DatetimeIndex) or pd.api.types.is_numeric_dtype(dates):

@@ -33,6 +33,11 @@ def choose_likelihood(
         The evidence: squared residuals relative to what a multinomial expects, see
         :class:`~helpers.effects.Expansion`.
 
+    Raises
+    ------
+    ValueError
+        As :func:`~helpers.masked_regression`.
+
     Examples
     --------
     >>> from helpers import simulate_counts

@@ -1,7 +1,7 @@
 """What can be chosen of a regression, and what goes with what."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from helpers.data.counts import CategoryCounts
@@ -58,18 +58,18 @@ RULES = (
         'give `cluster` when reading the counts, or use effects="pooled"',
     ),
     Rule("drift", ("walk",), "date", (), "give `date` when reading the counts, or leave it out"),
-    Rule("menu_of", ("cluster",), "cluster", (), "give `cluster` when reading the counts"),
-    Rule("psi_by", ("cluster",), "cluster", (), "give `cluster` when reading the counts"),
     Rule("inflated", None, "availability", ("unknown",), _ABOUT_UNKNOWN),
     Rule("menu_of", ("cluster",), "availability", ("unknown",), _ABOUT_UNKNOWN),
     Rule("psi_by", ("cluster",), "availability", ("unknown",), _ABOUT_UNKNOWN),
+    Rule("menu_of", ("cluster",), "cluster", (), "give `cluster` when reading the counts"),
+    Rule("psi_by", ("cluster",), "cluster", (), "give `cluster` when reading the counts"),
     Rule(
         "menu_of",
         ("cluster",),
         "psi_by",
         (None,),
-        "with one menu for each cluster there is nothing to tell a psi of its own from; leave one "
-        "of them out",
+        "with one menu for each cluster, a cluster's psi would rest on a single menu; leave one of "
+        "them out",
     ),
     Rule(
         "availability",
@@ -144,10 +144,6 @@ class Options:
                 needed = " or ".join(_spelt(needs, v) for v in of)
             if not met:
                 raise ValueError(f"{_spelt(option, value)} needs {needed}: {remedy}.")
-
-    def __str__(self) -> str:
-        given = {f.name: getattr(self, f.name) for f in fields(self)}
-        return ", ".join(_spelt(name, value) for name, value in given.items() if value is not None)
 
 
 def _spelt(option: str, value: object) -> str:

@@ -12,7 +12,7 @@ def parameter_names(model: pm.Model) -> list[str]:
     Name the variables that do not grow with the rows.
 
     Unlike the default of :func:`pymc.sample`, which stores every deterministic, these are all
-    that is needed to work the row-level ones out again: give them as ``var_names`` when there are
+    that is needed to compute the row-level ones again: give them as ``var_names`` when there are
     many rows.
 
     Parameters
@@ -125,7 +125,7 @@ def preferences_over_time(
         share = xr.DataArray(weight, dims=("date", "cluster"))
         share = share / share.sum("cluster")
     by_date = []
-    for d in range(drift.sizes["date"]):  # one by one, for there may be many clusters
+    for d in range(drift.sizes["date"]):  # one at a time, as there may be many clusters
         preference = _softmax(intercept + drift.isel(date=d))
         if "cluster" in preference.dims:
             preference = (preference * share.isel(date=d)).sum("cluster")

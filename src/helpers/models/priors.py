@@ -1,4 +1,4 @@
-"""Default priors, and those given in their place."""
+"""Default priors, and their replacement."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -45,7 +45,7 @@ _OF_EFFECTS = {
 
 def used_priors(given: Mapping[str, Callable] | None, design: Design) -> Prior:
     """
-    Priors of the parameters that a model has, the given ones in place of the defaults.
+    Priors of a model's parameters: those given, and defaults for the rest.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def used_priors(given: Mapping[str, Callable] | None, design: Design) -> Prior:
     Raises
     ------
     ValueError
-        For a prior of a parameter that there is not, or that this model does not have.
+        If a prior is given for an unknown parameter, or for one that this model lacks.
     """
     given = dict(given or {})
     options = design.options
@@ -82,7 +82,7 @@ def used_priors(given: Mapping[str, Callable] | None, design: Design) -> Prior:
         require_choice("a prior's name", name, tuple(DEFAULT_PRIORS))
         if name not in used:
             raise ValueError(
-                f"There is a prior for {name!r}, which this model does not have: its own are "
+                f"This model has no parameter {name!r} to give a prior to: it has "
                 f"{', '.join(used)}."
             )
     priors = DEFAULT_PRIORS | given

@@ -56,8 +56,8 @@ def masked_regression(
     covariance : {"category", "full", "kronecker", "independent"}
         Structure of the covariance of varying slopes, as in
         :func:`~helpers.correlated_effects`: intercepts and slopes correlated within each category,
-        across all categories in one matrix, as a product of the two, or not at all. Intercepts on
-        their own are independent.
+        across all categories in one matrix, as a product of the two, or not at all. Where only
+        intercepts vary, they are independent.
     centring : {"auto", "conditioned", "centred", "noncentred"}
         Parametrisation of the varying effects. It changes how fast the model samples, not what
         it says. "auto" conditions on a pilot fit to the data, which suits clusters with many
@@ -74,13 +74,13 @@ def masked_regression(
         missing in the data are still known to be off it. "ignored" is the plain multinomial, for
         comparison: it reads what was not on the menu as not chosen.
     inflated : sequence of str, optional
-        For unknown menus: the categories that may be off them. If not given, all that have a zero
-        in some row, but for the reference, which must be on every menu.
+        For unknown menus: the categories that may be off them. By default all that have a zero in
+        some row, except the reference, which must be on every menu.
     menu_of : {"row", "cluster"}
         For unknown menus: whether each row has its own, or all rows of a cluster share one.
     psi_by : {None, "cluster"}
-        For unknown menus: whether a category is on the menu with the same probability
-        everywhere, or with one of each cluster's own.
+        For unknown menus: whether a category is on the menu with one probability everywhere, or
+        with one for each cluster.
     reference : str, optional
         Category whose logit is 0; it need not be on every menu. If not given,
         :func:`~helpers.choose_reference` picks one.
@@ -109,9 +109,8 @@ def masked_regression(
           `psi_by`, (cluster, inflated);
         - ``concentration``, for the Dirichlet-multinomial;
         - ``drift`` (date, contrast), with mean zero over the dates at which the category was on
-          some menu, and ``drift_sd`` (contrast), the
-          standard deviation of its steps over the mean gap between dates. The data of the model
-          has ``date_index`` (row) then;
+          some menu, and ``drift_sd`` (contrast), the standard deviation of its steps over the mean
+          gap between dates. The model's data then include ``date_index`` (row);
         - ``logits``, the linear predictor; ``preference``, the latent preferences with everything
           on the menu; ``share``, what is expected under each row's menu as the data have it (where
           menus are unknown, with all on it that may be): all (row, category);
@@ -126,17 +125,22 @@ def masked_regression(
 
     Notes
     -----
-    For other menus, and for new rows, there is :func:`~helpers.what_if`. By hand, exchange
-    ``available``, ``n``, ``cluster_index``, ``date_index`` and ``predictors`` with
-    :func:`pymc.set_data`, the coordinate ``row`` with them, and draw with
+    For other menus and new rows use :func:`~helpers.what_if`. By hand, exchange ``available``,
+    ``n``, ``cluster_index``, ``date_index`` and ``predictors`` with :func:`pymc.set_data`, the
+    coordinate ``row`` with them, and draw with
     ``pm.sample_posterior_predictive(..., predictions=True)``.
 
     Data and dims can be exchanged, which the compiled model pays for at every step: sample with
     ``pm.sample(..., compile_kwargs={"freeze_model": True})``, which takes them as constants while
     it samples.
 
-    With thousands of choices in each row, ``nuts={"target_accept": 0.6}`` takes half as
-    many steps for draws worth nearly as much; with few choices it does not (chapter 6).
+    PyTensor compiles with fast mathematics by default, which makes draws depend, in the last
+    digits and then altogether, on whether the compile cache was empty. With
+    ``pytensor.config.numba__fastmath = False`` one seed gives the same draws either way (chapters
+    and ``helpers.analysis`` do so).
+
+    With thousands of choices in each row, ``nuts={"target_accept": 0.6}`` takes half as many steps
+    for draws worth nearly as much; with few choices it does not (chapter 6).
 
     With tens of thousands of effects, add ``nuts={"target_accept": 0.92, "max_treedepth": 5}``:
     the paths that NUTS would take end where R-hat suffers most (chapter 6 shows why, and how
