@@ -9,6 +9,7 @@ from pymc.distributions.dist_math import factln
 from pymc.distributions.distribution import SymbolicRandomVariable
 from pymc.distributions.shape_utils import implicit_size_from_params, rv_size_is_none
 from pymc.pytensorf import normalize_rng_param
+from pytensor.graph.basic import Variable
 from pytensor.tensor import TensorLike, TensorVariable
 from pytensor.tensor.random.utils import normalize_size_param
 
@@ -18,7 +19,7 @@ class CountsRV(SymbolicRandomVariable):
     Random counts, drawn by the `draw` of a subclass.
 
     Arguments named in `options` choose a formula or a structure. They are properties of the
-    operation and no inputs of the graph, and `draw` takes them as keywords.
+    operation, not inputs of the graph, and `draw` takes them as keywords.
     """
 
     options: tuple[str, ...] = ()
@@ -55,6 +56,13 @@ class CountsRV(SymbolicRandomVariable):
         )
 
     __hash__ = SymbolicRandomVariable.__hash__
+
+
+def as_observed(counts: Any) -> np.ndarray | None:
+    """Observed counts as an array, 0 where missing; None if there are none or they are symbolic."""
+    if counts is None or isinstance(counts, Variable):
+        return None
+    return np.ma.filled(np.ma.masked_invalid(np.asarray(counts, float)), 0)
 
 
 def something_on_menu(logits: TensorVariable, available: TensorVariable) -> TensorVariable:

@@ -10,13 +10,13 @@ def log_rising(log_a, count):
     """
     Logarithm of a (a + 1) ... (a + count - 1), to rounding, for any a and count.
 
-    The difference of two log-gammas, but neither is worked out: they are large where their
+    The difference of two log-gammas, but neither is computed: they are large where their
     difference is small, and their gradients take three quarters of a model's time. Moved up by
     `SHIFT`, where Stirling's series holds to rounding, the difference is written term by term.
     """
     a = pt.exp(log_a)
     low, high = a + SHIFT, a + SHIFT + count
-    # a itself may have under-flowed, its logarithm has not.
+    # a itself may have underflowed, its logarithm has not.
     moved = pt.log((a + count) * _seven_factors(a + count) / _seven_factors(a)) - log_a
     stirling = (low - 0.5) * pt.log1p(count / low) + count * (pt.log(high) - 1)
     res = stirling + stirling_series(high) - stirling_series(low) - moved
@@ -43,7 +43,7 @@ def stirling_series(x):
 
 
 def log_gamma_draws(rng, shape, log_a):
-    """Logarithms of Gamma(a, 1) draws, which do not under-flow where a is small."""
+    """Logarithms of Gamma(a, 1) draws, which do not underflow where a is small."""
     a = pt.exp(log_a)
     rng, whole = pt.random.gamma(a + 1, scale=1.0, size=shape, rng=rng, return_next_rng=True)
     rng, wait = pt.random.exponential(size=shape, rng=rng, return_next_rng=True)

@@ -1,16 +1,13 @@
 """Menus that nobody recorded: their parameters, draws and sums."""
 
-from typing import Any
-
 import numpy as np
 import pytensor.tensor as pt
-from pytensor.graph.basic import Variable
 from pytensor.tensor import TensorLike, TensorVariable
 
 from helpers.distributions._groups import any_of_group
-from helpers.distributions._parameters import as_float, constant_of
+from helpers.distributions._parameters import as_float, constant_of, refuse
 
-# Menus that are gone through one by one: this many categories in doubt make 65,536 of them.
+# Menus that are enumerated: this many categories in doubt make 65,536 of them.
 ENUMERATION_LIMIT = 16
 
 
@@ -19,23 +16,14 @@ def as_psi(
 ) -> tuple[TensorVariable, TensorVariable]:
     """Coerce what is known of menus, refusing constants that are out of range."""
     psi = as_float(psi)
-    values = constant_of(psi)
-    if values is not None and not ((values >= 0) & (values <= 1)).all():
-        wrong = values[~((values >= 0) & (values <= 1))]
-        raise ValueError(
-            "`psi` is the probability of being on the menu and must lie between 0 and 1: found "
-            f"{wrong[:3].tolist()}."
-        )
+    rule = "`psi` is the probability of being on the menu and must lie between 0 and 1"
+    refuse(psi, lambda x: (x >= 0) & (x <= 1), rule)
     if available is None:
         available = np.full(psi.type.shape[-1] or 1, np.nan)
     available = as_float(available)
-    known = constant_of(available)
-    if known is not None and not (np.isnan(known) | np.isin(known, (0, 1))).all():
-        wrong = known[~(np.isnan(known) | np.isin(known, (0, 1)))]
-        raise ValueError(
-            "`available` holds 1 (on the menu), 0 (not) and NaN (unknown): found "
-            f"{wrong[:3].tolist()}."
-        )
+    rule = "`available` holds 1 (on the menu), 0 (not) and NaN (unknown)"
+    refuse(available, lambda x: np.isnan(x) | np.isin(x, (0, 1)), rule)
+    values, known = constant_of(psi), constant_of(available)
     if known is not None and values is not None:
         full = np.where(np.isnan(known), values, known)
         if not ((full > 0) if nonempty else (full == 1)).any(axis=-1).all():
@@ -86,13 +74,6 @@ def draw_menus(rng, size, psi, nonempty):
     rng, first = pt.random.categorical(first_p, size=size, rng=rng, return_next_rng=True)
     category = pt.arange(psi.shape[-1])
     return rng, pt.eq(category, first[..., None]) | (pt.gt(category, first[..., None]) & menu)
-
-
-def as_observed(counts: Any) -> np.ndarray | None:
-    """Observed counts as an array, 0 where missing; None if there are none or they are symbolic."""
-    if counts is None or isinstance(counts, Variable):
-        return None
-    return np.ma.filled(np.ma.masked_invalid(np.asarray(counts, float)), 0)
 
 
 def number_of_categories(*tensors: TensorVariable) -> int:

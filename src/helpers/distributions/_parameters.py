@@ -1,5 +1,7 @@
 """Parameters of the distributions: coerced, and refused where constants are out of range."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytensor.tensor as pt
 from pymc.distributions.dist_math import check_parameters
@@ -12,6 +14,13 @@ def constant_of(tensor: TensorVariable) -> np.ndarray | None:
     return np.asarray(tensor.data) if isinstance(tensor, TensorConstant) else None
 
 
+def refuse(tensor: TensorVariable, right: Callable[[np.ndarray], np.ndarray], rule: str) -> None:
+    """Refuse constants for which `right` is false, and show the first of them."""
+    values = constant_of(tensor)
+    if values is not None and (wrong := values[~right(values)]).size:
+        raise ValueError(f"{rule}: found {wrong[:3].tolist()}.")
+
+
 def as_float(x: TensorLike) -> TensorVariable:
     """Coerce to a float tensor; what is constant stays so."""
     x = pt.as_tensor(x)
@@ -22,24 +31,17 @@ def as_float(x: TensorLike) -> TensorVariable:
 def as_positive(values: TensorLike, name: str) -> TensorVariable:
     """Coerce to floats, refusing constants that are not positive."""
     tensor = as_float(values)
-    constant = constant_of(tensor)
-    if constant is not None:
-        wrong = constant[~(np.isfinite(constant) & (constant > 0))]
-        if wrong.size:
-            raise ValueError(f"`{name}` must be positive: found {wrong[:3].tolist()}.")
+    refuse(tensor, lambda x: np.isfinite(x) & (x > 0), f"`{name}` must be positive")
     return tensor
 
 
 def as_available(available: TensorLike, name: str = "available") -> TensorVariable:
     """Coerce menus to a boolean tensor, refusing constants that are not 0 or 1."""
     available = pt.as_tensor(available)
+    rule = f"`{name}` must hold only True/False (or 1/0)"
+    refuse(available, lambda x: np.isin(x, (0, 1)), rule)
     values = constant_of(available)
     if values is not None:
-        if not np.isin(values, (0, 1)).all():
-            raise ValueError(
-                f"`{name}` must hold only True/False (or 1/0): "
-                f"found {values[~np.isin(values, (0, 1))][:3].tolist()}."
-            )
         empty = ~values.astype(bool).any(axis=-1)
         if empty.any():
             raise ValueError(
@@ -59,9 +61,7 @@ def as_available(available: TensorLike, name: str = "available") -> TensorVariab
 def as_total(n: TensorLike) -> TensorVariable:
     """Coerce totals to integers, refusing constants that are not whole numbers."""
     n = pt.as_tensor(n)
-    values = constant_of(n)
-    if values is not None and not (np.isfinite(values) & (values == np.floor(values))).all():
-        raise ValueError(f"`n` must hold whole numbers: found {values.ravel()[:3].tolist()}.")
+    refuse(n, lambda x: np.isfinite(x) & (x == np.floor(x)), "`n` must hold whole numbers")
     # Not a smaller integer type, of which PyTensor would take log-factorials in single precision.
     return n.astype("int64")
 

@@ -67,7 +67,7 @@ class MaskedDirichletMultinomial(Discrete):
         Total counts in each replicate (n >= 0). Shape ``(...)``.
     logits : tensor_like of float, optional
         Unnormalised log-probability of each category as if all were on the menu. Shape
-        ``(..., K)``. Values of unavailable categories are not looked at.
+        ``(..., K)``. Values of unavailable categories are ignored.
     p : tensor_like of float, optional
         Latent preferences (p >= 0, sum to 1). Shape ``(..., K)``. Exactly one of `logits` and `p`
         must be given.
@@ -90,7 +90,7 @@ class MaskedDirichletMultinomial(Discrete):
         1, `available` not boolean or a menu empty, or if not exactly one of `logits` and `p` is
         given.
     pymc.logprob.utils.ParameterValueError
-        If symbolic values turn out so when they are evaluated.
+        If symbolic values turn out to be invalid when evaluated.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""PyMC distributions of counts over categories that were not always on the menu."""
+"""Multinomial counts on known menus."""
 
 from typing import Any
 
@@ -71,11 +71,11 @@ class MaskedMultinomial(Discrete):
     logits : tensor_like of float, optional
         Unnormalised log-probability of each category as if all were on the menu. Shape
         ``(..., K)``. A constant added to a whole row changes nothing. Values of unavailable
-        categories are not looked at.
+        categories are ignored.
     p : tensor_like of float, optional
         Latent preferences, the probabilities with everything on the menu (p >= 0, sum to 1 over
         the last axis). Shape ``(..., K)``. Exactly one of `logits` and `p` must be given; logits
-        are the safer choice, as they cannot under-flow.
+        are the safer choice, as they cannot underflow.
     available : tensor_like of bool
         Which categories were on the menu, at least one in every row. Shape ``(..., K)``. May be
         symbolic, so that a menu can be exchanged with :func:`pymc.set_data`.
@@ -92,7 +92,7 @@ class MaskedMultinomial(Discrete):
         constant `p` is negative or does not sum to 1, if a constant `available` is not boolean or
         leaves a menu empty.
     pymc.logprob.utils.ParameterValueError
-        If symbolic values turn out so when they are evaluated.
+        If symbolic values turn out to be invalid when evaluated.
 
     References
     ----------

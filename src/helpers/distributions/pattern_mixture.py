@@ -11,12 +11,12 @@ from pytensor.tensor import TensorLike, TensorVariable
 from helpers.distributions._counts import (
     CountsRV,
     adds_up,
+    as_observed,
     log_coefficient,
     log_or_ninf,
     something_on_menu,
     sum_of_chosen,
 )
-from helpers.distributions._menus import as_observed
 from helpers.distributions._parameters import (
     as_available,
     as_float,
@@ -88,10 +88,10 @@ class PatternMixtureMultinomial(Discrete):
     Raises
     ------
     ValueError
-        If constants are no menus, no probabilities or no whole numbers, or if observed counts are
+        If constant patterns, weights, preferences or totals are invalid, or if observed counts are
         impossible under every pattern.
     pymc.logprob.utils.ParameterValueError
-        If symbolic values turn out so when they are evaluated.
+        If symbolic values turn out to be invalid when evaluated.
 
     Examples
     --------

@@ -47,7 +47,7 @@ def log_mean_over_menus(
     psi : tensor_like of float
         Probabilities. Shape ``(..., K)``.
     in_doubt : tensor_like of bool
-        Which categories the mean is over; the others' ratio and psi are not looked at. Shape
+        Which categories the mean is over; the others' ratio and psi are ignored. Shape
         ``(..., K)``.
 
     Returns

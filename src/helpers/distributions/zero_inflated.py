@@ -14,6 +14,7 @@ from helpers.data.messages import require_choice
 from helpers.distributions._counts import (
     CountsRV,
     adds_up,
+    as_observed,
     log_coefficient,
     log_or_ninf,
     sum_of_chosen,
@@ -28,7 +29,6 @@ from helpers.distributions._groups import (
 )
 from helpers.distributions._menus import (
     PSI_REQUIRED,
-    as_observed,
     as_psi,
     chosen_and_in_doubt,
     columns_in_doubt,
@@ -150,10 +150,11 @@ class ZeroInflatedMultinomial(Discrete):
     Raises
     ------
     ValueError
-        If constants are out of their range, if observed counts contradict `available`, if a group
+        If constants are out of range, if observed counts contradict `available`, if a group
         contradicts itself or has too many categories in doubt.
     pymc.logprob.utils.ParameterValueError
-        If symbolic values turn out of their range, or if no category is certain to be on the menu.
+        If symbolic values turn out to be out of range, or if no category is certain to be on the
+        menu.
 
     References
     ----------
@@ -163,7 +164,7 @@ class ZeroInflatedMultinomial(Discrete):
 
     Examples
     --------
-    Ten choices, none of them of the third category, which is on every other menu:
+    Ten choices, none of them of the third category, which is on half of the menus:
 
     >>> import numpy as np
     >>> import pymc as pm

@@ -102,10 +102,11 @@ class ZeroInflatedDirichletMultinomial(Discrete):
     Raises
     ------
     ValueError
-        If constants are out of their range, or if more than 16 categories are in doubt, whose
-        menus are gone through one by one.
+        If constants are out of range, or if more than 16 categories are in doubt, whose menus are
+        enumerated.
     pymc.logprob.utils.ParameterValueError
-        If symbolic values turn out of their range, or if no category is certain to be on the menu.
+        If symbolic values turn out to be out of range, or if no category is certain to be on the
+        menu.
 
     References
     ----------
