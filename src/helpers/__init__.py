@@ -1,6 +1,12 @@
 """Helpers of the book *Not on the Menu*: counts over categories that were not always available."""
 
-from helpers.data import CategoryCounts, draw_counts, read_counts, simulate_counts
+from helpers.data import (
+    CategoryCounts,
+    draw_counts,
+    read_counts,
+    shares_on_menu,
+    simulate_counts,
+)
 from helpers.diagnostics import (
     ConvergenceError,
     RecoveryError,
@@ -52,6 +58,7 @@ __all__ = [
     "preferences_over_time",
     "profile_model",
     "read_counts",
+    "shares_on_menu",
     "simulate_counts",
     "what_if",
 ]

@@ -44,7 +44,7 @@ class TestEffects:
     def test_three_clusters_are_needed(self, n_clusters, effects):
         choice = choose(table(cluster=np.arange(24) % n_clusters))
         assert choice.effects == effects
-        assert ("Fewer than three clusters" in choice.description) == (effects == "pooled")
+        assert ("fewer than three clusters" in choice.description) == (effects == "pooled")
         assert ("intercepts varying by shop" in choice.description) == (effects != "pooled")
 
     def test_slopes_vary_if_predictors_vary_within_clusters(self):

@@ -62,7 +62,7 @@ def test_warnings_are_kept_as_notes(frame, write):
     ("cell", "value", "message"),
     [
         ("n_left", "-3", "Negative counts in row(s) 1, column(s) n_left"),
-        ("n_left", "many", "no number in row(s) 1"),
+        ("n_left", "many", "not numbers in row(s) 1"),
         ("shop", "", "The cluster is missing in row(s) 1"),
     ],
 )

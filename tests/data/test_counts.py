@@ -132,7 +132,7 @@ class TestRoundTrips:
     def test_a_corrupt_cell_anywhere_is_refused_by_row_and_column(self, data):
         frame, categories, roles = data.draw(tables())
         at, k = data.draw(st.integers(0, len(frame) - 1)), data.draw(st.sampled_from(categories))
-        corruptions = {"Negative": -3, "Fractional": 2.25, "Infinite": np.inf, "no number": "x"}
+        corruptions = {"Negative": -3, "Fractional": 2.25, "Infinite": np.inf, "not numbers": "x"}
         what = data.draw(st.sampled_from(sorted(corruptions)))
         frame[k] = frame[k].astype(object)
         frame.iloc[at, frame.columns.get_loc(k)] = corruptions[what]

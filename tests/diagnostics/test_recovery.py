@@ -53,7 +53,7 @@ class TestRecovery:
 
     def test_a_common_shift_is_noticed(self, calibrated):
         draws, truth, sd = calibrated
-        with pytest.raises(RecoveryError, match="of 200 intervals of x hold the truth"):
+        with pytest.raises(RecoveryError, match="of 200 intervals of x contain the truth"):
             check_recovery(
                 az.from_dict({"posterior": {"x": draws + 1.5 * sd}}), {"x": truth}, max_z=np.inf
             )
@@ -62,7 +62,7 @@ class TestRecovery:
         draws, truth, _ = calibrated
         centre = draws.mean(axis=(0, 1))
         narrow = az.from_dict({"posterior": {"x": centre + 0.5 * (draws - centre)}})
-        with pytest.raises(RecoveryError, match="intervals of x hold the truth"):
+        with pytest.raises(RecoveryError, match="intervals of x contain the truth"):
             check_recovery(narrow, {"x": truth}, max_z=np.inf)
 
     def test_draws_that_are_no_numbers_do_not_pass(self, calibrated):

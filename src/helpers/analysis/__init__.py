@@ -10,7 +10,7 @@ from helpers.analysis.figures import (
     plot_over_time,
     plot_predictive,
 )
-from helpers.analysis.fit import build_model, expected_time, sample, thin
+from helpers.analysis.fit import build_model, expected_time, sample, sampling_settings, thin
 from helpers.analysis.read import Source, read_source
 from helpers.analysis.report import Figure, Stop, html_report, stop_on_error, write_together
 from helpers.analysis.tables import (
@@ -46,6 +46,7 @@ __all__ = [
     "preference_tables",
     "read_source",
     "sample",
+    "sampling_settings",
     "scenario_menus",
     "share_table",
     "stop_on_error",

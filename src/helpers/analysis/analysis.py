@@ -96,7 +96,7 @@ class Analysis:
         Parameters
         ----------
         versions : str
-            What ran it, one thing a line.
+            Versions of the software, one per line.
 
         Returns
         -------
@@ -109,7 +109,8 @@ class Analysis:
             "Menus": [
                 _figure(
                     plot_menus(self.source.data),
-                    "The distinct menus, commonest on top. A dash could not be chosen.",
+                    "The distinct menus, most frequent first. A dash marks a category that was "
+                    "not on the menu.",
                     "Grid of the distinct menus by category, with the number of rows.",
                 )
             ],
@@ -124,7 +125,7 @@ class Analysis:
                 self.tables["psi"].round(3),
             ]
         sections["What if the menu were another?"] = [
-            "Expected shares in per cent, over all rows as their totals weigh, under their own "
+            "Expected shares in per cent, over all rows, weighted by their totals, under their own "
             "menus, with the full menu, with each category taken off, and under the given "
             "scenarios. Preferences keep their proportions (independence of irrelevant "
             "alternatives).",
@@ -145,9 +146,9 @@ class Analysis:
         Parameters
         ----------
         folder : str or pathlib.Path
-            Where to write; made if need be.
+            Where to write; created if it does not exist.
         versions : str
-            What ran the analysis, one thing a line, for the report.
+            Versions of the software, one per line, for the report.
 
         Returns
         -------

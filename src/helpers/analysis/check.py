@@ -44,8 +44,8 @@ class Predictions:
         )
         if self.p < 0.01:
             return text + (
-                "The counts scatter more than the model allows: something that is not in it moves "
-                "them. Estimates are averages over it, and their intervals are too narrow."
+                "The counts scatter more than the model allows: something that the model leaves "
+                "out moves them. Estimates average over it, and their intervals are too narrow."
             )
         if self.p > 0.99:
             return text + (
@@ -77,8 +77,7 @@ def check_predictions(
     """
     Predict the counts of every row from up to 400 draws, and compare them with the observed ones.
 
-    Both are measured by :func:`~helpers.pearson_statistic` about what each draw
-    expects.
+    Both are summarised by :func:`~helpers.pearson_statistic` around what each draw expects.
 
     Parameters
     ----------

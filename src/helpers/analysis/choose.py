@@ -4,7 +4,8 @@ import warnings
 from dataclasses import dataclass
 
 from helpers.data.counts import CategoryCounts
-from helpers.models import choose_likelihood, choose_reference, fixed_within_clusters
+from helpers.models.design import choose_reference, fixed_within_clusters
+from helpers.models.likelihood import choose_likelihood
 
 __all__ = ["Choice", "choose"]
 
@@ -69,8 +70,8 @@ class Choice:
             )
         if _n_clusters(self.data) in (1, 2):
             text += (
-                " Fewer than three clusters say too little of their spread, so they are put "
-                "together."
+                " With fewer than three clusters their spread cannot be estimated, so they are "
+                "pooled."
             )
         return text
 
@@ -143,7 +144,7 @@ def choose(
             suited, ratio = choose_likelihood(data, effects=effects, drift=walk)
             evidence += (
                 f" Rows with the same menu and predictors were summed, {n_rows:,} to "
-                f"{len(data):,}; of these the residuals are {ratio:,.1f} times as large."
+                f"{len(data):,}; for the sums, the ratio is {ratio:,.1f}."
             )
     if likelihood == "auto":
         likelihood = "multinomial" if availability == "unknown" else suited

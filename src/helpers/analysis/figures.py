@@ -24,7 +24,7 @@ __all__ = [
 
 def plot_menus(data: CategoryCounts, ax: Axes | None = None, *, limit: int = 20) -> Axes:
     """
-    Draw the distinct menus: one line each, commonest on top.
+    Draw the distinct menus: one line each, most frequent first.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def plot_intervals(
     ax : matplotlib.axes.Axes, optional
         Where to draw; a new figure if not given.
     truth_label : str
-        What the bars are.
+        Label of the bars.
     xlabel : str
         Label of the horizontal axis, with the unit.
 
@@ -203,7 +203,7 @@ def plot_clusters(means: pd.DataFrame, ax: Axes | None = None, *, limit: int = 6
     Returns
     -------
     matplotlib.axes.Axes
-        On a scale of doublings, of 4 at most.
+        On a log2 scale, cut off at 4 doublings.
 
     Examples
     --------

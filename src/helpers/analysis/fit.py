@@ -1,5 +1,7 @@
 """The chosen regression as a model, and draws from it."""
 
+from typing import Any
+
 import numpy as np
 import pymc as pm
 import pytensor
@@ -7,11 +9,11 @@ import xarray as xr
 
 from helpers.analysis.choose import Choice
 from helpers.data.counts import CategoryCounts
-from helpers.diagnostics import expected_seconds
+from helpers.diagnostics.profiling import expected_seconds
 from helpers.models.preferences import parameter_names
 from helpers.models.regression import masked_regression
 
-__all__ = ["build_model", "expected_time", "sample", "thin"]
+__all__ = ["build_model", "expected_time", "sample", "sampling_settings", "thin"]
 
 
 def build_model(choice: Choice) -> pm.Model:
@@ -91,11 +93,50 @@ def expected_time(choice: Choice, draws: int) -> str:
     )
 
 
+def sampling_settings(
+    draws: int, random_seed: int | None, progressbar: bool = True
+) -> dict[str, Any]:
+    """
+    Return the settings of the sampler that all fits of the book share.
+
+    Parameters
+    ----------
+    draws : int
+        Draws to keep in each chain.
+    random_seed : int, optional
+        Seed of the sampler.
+    progressbar : bool
+        Whether to show a bar.
+
+    Returns
+    -------
+    dict
+        Arguments for :func:`pymc.sample`: four chains side by side, with nutpie, and data and
+        dims compiled in as constants.
+
+    Examples
+    --------
+    >>> from helpers.analysis import sampling_settings
+    >>> settings = sampling_settings(draws=500, random_seed=1)
+    >>> settings["nuts_sampler"], settings["chains"], settings["draws"]
+    ('nutpie', 4, 500)
+    """
+    return {
+        "draws": draws,
+        "chains": 4,
+        "cores": 4,
+        "nuts_sampler": "nutpie",
+        "random_seed": random_seed,
+        "progressbar": progressbar,
+        "compile_kwargs": {"freeze_model": True},
+    }
+
+
 def sample(
     model: pm.Model, *, draws: int, random_seed: int | None = None, progressbar: bool = True
 ) -> xr.DataTree:
     """
-    Draw from the posterior in four chains, and keep what does not grow with the rows.
+    Sample the posterior in four chains, and store no variable that grows with the rows.
 
     Parameters
     ----------
@@ -111,19 +152,13 @@ def sample(
     Returns
     -------
     xarray.DataTree
-        The draws. Check them by :func:`~helpers.check_convergence` before use.
+        The draws. Check them with :func:`~helpers.check_convergence` before use.
     """
     # Fast mathematics adds numbers in an order that depends on what is in the compile cache:
     # without it, a seed gives the same draws with an empty and with a full one.
     with model, pytensor.config.change_flags(numba__fastmath=False):
         return pm.sample(
-            draws=draws,
-            chains=4,
-            cores=4,
-            nuts_sampler="nutpie",
-            compile_kwargs={"freeze_model": True},
-            random_seed=random_seed,
-            progressbar=progressbar,
+            **sampling_settings(draws, random_seed, progressbar),
             var_names=parameter_names(model),
         )
 
@@ -142,7 +177,7 @@ def thin(idata: xr.DataTree, data: CategoryCounts) -> xr.DataTree:
     Returns
     -------
     xarray.DataTree
-        Every so many of the draws of each chain.
+        Evenly spaced draws of each chain.
 
     Examples
     --------

@@ -23,7 +23,7 @@ class Source:
     data : CategoryCounts
         The counts.
     notes : tuple of str
-        What is allowed in the table, but worth knowing.
+        Warnings about the table.
     """
 
     name: str
@@ -43,8 +43,9 @@ def read_source(
     """
     Read a file of counts for an analysis.
 
-    Unlike :func:`~helpers.read_counts`, it takes what a command line can give (several names in
-    one text, and an empty text for what is not there), and keeps warnings as notes for the report.
+    Unlike :func:`~helpers.read_counts`, it accepts names as a command line passes them (several in
+    one comma-separated string, an empty string for none), and keeps warnings as notes for the
+    report.
 
     Parameters
     ----------
@@ -56,7 +57,7 @@ def read_source(
     cluster, date : str, optional
         Names of columns.
     predictors : str or iterable of str
-        Names of columns, given as those of the categories are.
+        Names of columns, in the same form as `categories`.
     available : mapping of str to str, optional
         Category -> column of True and False; if not given, empty cells are off the menu.
 

@@ -21,7 +21,7 @@ __all__ = ["Figure", "Stop", "html_report", "stop_on_error", "write_together"]
 
 
 class Stop(Exception):
-    """Ends a notebook with a message, and without a stack of pages above it."""
+    """Ends a notebook with a message, instead of a long traceback."""
 
     def _render_traceback_(self) -> list[str]:
         return [str(self)]
@@ -37,7 +37,7 @@ def stop_on_error(message: str) -> Iterator[None]:
     Parameters
     ----------
     message : str
-        What cannot be done; what is wrong follows it.
+        What cannot be done; the error's own message follows.
 
     Raises
     ------
@@ -152,13 +152,13 @@ def write_together(
     """
     Write several files, all of them or none.
 
-    Each is written beside its target first; only when all are there they are renamed, so that a
-    failure leaves no half of a result and no old file is lost.
+    Each is written beside its target first; they are renamed only once all are written, so that a
+    failure neither leaves half a result nor destroys an old file.
 
     Parameters
     ----------
     output_dir : str or pathlib.Path
-        Folder of the files, made if need be.
+        Folder of the files, created if it does not exist.
     writers : mapping of str to callable
         File name -> function that is called with a path and writes there.
 

@@ -111,10 +111,8 @@ def cluster_means(preferences: pd.DataFrame) -> pd.DataFrame:
            tea  milk
     north  0.3   0.7
     """
-    categories = preferences["category"].unique()
-    k = len(categories)
-    means = preferences["mean"].to_numpy().reshape(-1, k)[1:]
-    return pd.DataFrame(means, preferences["cluster"].to_numpy()[k::k], categories)
+    of_clusters = preferences.iloc[preferences["category"].nunique() :]
+    return _grid(of_clusters, "cluster").rename_axis(index=None, columns=None)
 
 
 def scenario_menus(
@@ -123,7 +121,7 @@ def scenario_menus(
     """
     Name the menus to predict: the full one, each category taken off, and the given ones.
 
-    A category that some row has alone on its menu is not taken off.
+    A category that is the only one on a row's menu is not taken off.
 
     Parameters
     ----------
@@ -216,8 +214,7 @@ def widen_shares(shares: pd.DataFrame) -> pd.DataFrame:
     >>> widen_shares(shares).to_dict("index")
     {'now': {'tea': 25.0, 'milk': 75.0}}
     """
-    wide = 100 * shares.pivot(index="scenario", columns="category", values="mean")
-    return wide.loc[shares["scenario"].unique(), shares["category"].unique()]
+    return 100 * _grid(shares, "scenario")
 
 
 def menu_tables(model: pm.Model, idata: xr.DataTree) -> dict[str, pd.DataFrame]:
@@ -239,6 +236,12 @@ def menu_tables(model: pm.Model, idata: xr.DataTree) -> dict[str, pd.DataFrame]:
     """
     menus = menu_probabilities(idata, model).to_series().rename("probability").reset_index()
     return {"menus": menus, "psi": interval_table(idata["posterior"].to_dataset()["psi"])}
+
+
+def _grid(table: pd.DataFrame, index: str) -> pd.DataFrame:
+    """Means by a column and category, both in order of appearance."""
+    wide = table.pivot(index=index, columns="category", values="mean")
+    return wide.loc[table[index].unique(), table["category"].unique()]
 
 
 def _totals_by_date(choice: Choice, model: pm.Model) -> np.ndarray:

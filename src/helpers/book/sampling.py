@@ -7,6 +7,7 @@ from typing import Any
 
 import pytensor
 
+from helpers.analysis.fit import sampling_settings
 from helpers.book.style import use_book_style
 
 __all__ = ["set_up"]
@@ -60,12 +61,5 @@ def set_up(draws: int, random_seed: int) -> dict[str, Any]:
     logging.getLogger("pymc").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", message="PyTensor could not link to a BLAS")
     pytensor.config.numba__fastmath = False
-    return {
-        "draws": draws,
-        "chains": 4,
-        "cores": 4,
-        "nuts_sampler": "nutpie",
-        "random_seed": random_seed,
-        "progressbar": os.environ.get("BOOK_PROGRESSBAR", "1") == "1",
-        "compile_kwargs": {"freeze_model": True},
-    }
+    progressbar = os.environ.get("BOOK_PROGRESSBAR", "1") == "1"
+    return sampling_settings(draws, random_seed, progressbar)

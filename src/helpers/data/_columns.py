@@ -75,14 +75,14 @@ def numbers(frame: pd.DataFrame, rows: pd.Index, role: str) -> np.ndarray:
         column = frame[name]
         if column.dtype.kind in "mMc":
             raise ValueError(
-                f"The {role} column {name!r} holds {column.dtype}, not numbers: convert it to a "
-                "number in the unit you mean."
+                f"The {role} column {name!r} contains {column.dtype} values, not numbers: "
+                "convert it to a number in the unit you mean."
             )
         parsed = pd.to_numeric(column, errors="coerce")
         no_number = (parsed.isna() & column.notna()).to_numpy()
         if no_number.any() or not pd.api.types.is_numeric_dtype(parsed):
             raise ValueError(
-                f"The {role} column {name!r} holds what is no number in row(s) "
+                f"The {role} column {name!r} has entries that are not numbers in row(s) "
                 f"{listing(rows[no_number])} (such as {column[no_number].iloc[0]!r}): "
                 "correct the entries, or encode the column as numbers."
             )

@@ -1,7 +1,7 @@
 """Wide and long tables, taken apart into the arguments of CategoryCounts."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypedDict
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,34 +21,14 @@ from helpers.data.messages import listing, require_known
 type Menus = Mapping[str, str] | pd.DataFrame | np.ndarray | Sequence[Sequence[bool]]
 
 
-class RowParts(TypedDict):
-    """The arguments of CategoryCounts that have one entry per row, and their names."""
-
-    cluster: pd.Categorical | None
-    date: np.ndarray | None
-    predictors: pd.DataFrame
-    cluster_name: str | None
-    date_name: str | None
-
-
-class Parts(RowParts):
-    """The arguments of CategoryCounts."""
-
-    counts: np.ndarray
-    available: np.ndarray
-    categories: tuple
-    rows: pd.Index
-
-
 def wide_parts(
     frame: pd.DataFrame,
     categories: Sequence[str],
-    *,
     cluster: str | None,
     date: str | None,
     predictors: Sequence[str],
     available: Menus | None,
-) -> Parts:
+) -> dict[str, Any]:
     """Take apart a table with one row per observation and one column per category."""
     require_frame(frame)
     categories = as_list(categories, "`categories`")
@@ -71,7 +51,6 @@ def wide_parts(
 
 def long_parts(
     frame: pd.DataFrame,
-    *,
     row: str,
     category: str,
     count: str,
@@ -79,7 +58,7 @@ def long_parts(
     date: str | None,
     predictors: Sequence[str],
     available: str | Menus | None,
-) -> Parts:
+) -> dict[str, Any]:
     """Take apart a table with one line per row and category."""
     require_frame(frame)
     predictors = as_list(predictors, "`predictors`")
@@ -137,7 +116,7 @@ def _row_roles(
 
 def _row_parts(
     frame: pd.DataFrame, cluster: str | None, date: str | None, predictors: Sequence[str]
-) -> RowParts:
+) -> dict[str, Any]:
     """Take the columns that describe a row."""
     return {
         "cluster": None if cluster is None else pd.Categorical(frame[cluster]),

@@ -220,15 +220,7 @@ class CategoryCounts:
         >>> data.available[:, 1]
         array([ True, False])
         """
-        parts = wide_parts(
-            frame,
-            categories,
-            cluster=cluster,
-            date=date,
-            predictors=predictors,
-            available=available,
-        )
-        return cls(**parts)
+        return cls(**wide_parts(frame, categories, cluster, date, predictors, available))
 
     @classmethod
     def from_long(
@@ -289,17 +281,7 @@ class CategoryCounts:
         >>> data.counts
         array([[3, 4]])
         """
-        parts = long_parts(
-            frame,
-            row=row,
-            category=category,
-            count=count,
-            cluster=cluster,
-            date=date,
-            predictors=predictors,
-            available=available,
-        )
-        return cls(**parts)
+        return cls(**long_parts(frame, row, category, count, cluster, date, predictors, available))
 
     @cached_property
     def n(self) -> np.ndarray:

@@ -7,10 +7,10 @@ __all__ = ["listing", "require_choice", "require_known"]
 
 
 # Items that a message names; the rest are counted.
-LISTED = 5
+_LISTED = 5
 
 
-def listing(items: Iterable, limit: int = LISTED) -> str:
+def listing(items: Iterable, limit: int = _LISTED) -> str:
     """
     Name the first items and say how many more there are.
 

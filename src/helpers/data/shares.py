@@ -28,7 +28,7 @@ def shares_on_menu(logits: ArrayLike, available: ArrayLike) -> np.ndarray:
 
     Examples
     --------
-    >>> from helpers.data import shares_on_menu
+    >>> from helpers import shares_on_menu
     >>> shares_on_menu([0.0, 0.0, 5.0], [[True, True, False], [False, True, False]])
     array([[0.5, 0.5, 0. ],
            [0. , 1. , 0. ]])

@@ -103,7 +103,9 @@ def simulate_counts(
     logits = np.zeros((n_rows, n_categories))
     logits[:, :-1] = intercept[cluster] + slope[cluster] * x[:, None]
     available = _draw_menus(rng, n_rows, unavailable)
-    n = _draw_totals(rng, n_rows, n_range)
+    low, high = n_range
+    n = np.exp(rng.uniform(np.log(low), np.log(high + 1), n_rows)).astype(np.int64)
+    n = np.clip(n, low, high)
     share = shares_on_menu(logits, available)
     counts = draw_counts(rng, n, share)
 
@@ -223,13 +225,6 @@ def _population(
     if (sd < 0).any() or (np.abs(rho) >= 1).any():
         raise ValueError("Standard deviations must be >= 0 and correlations lie in (-1, 1).")
     return mean, sd, rho
-
-
-def _draw_totals(rng: np.random.Generator, n_rows: int, n_range: tuple[int, int]) -> np.ndarray:
-    """Draw totals, log-uniform over their range."""
-    low, high = n_range
-    n = np.exp(rng.uniform(np.log(low), np.log(high + 1), n_rows)).astype(np.int64)
-    return np.clip(n, low, high)
 
 
 def _draw_menus(rng: np.random.Generator, n_rows: int, unavailable: np.ndarray) -> np.ndarray:

@@ -2,17 +2,14 @@
 
 from helpers.diagnostics.convergence import ConvergenceError, check_convergence
 from helpers.diagnostics.gradient import compile_gradient
-from helpers.diagnostics.intervals import interval, interval_table
+from helpers.diagnostics.intervals import INTERVAL, interval, interval_table
 from helpers.diagnostics.operations import profile_operations
-from helpers.diagnostics.predictive import (
-    PredictiveCheck,
-    pearson_statistic,
-    predictive_check,
-)
+from helpers.diagnostics.predictive import PredictiveCheck, pearson_statistic, predictive_check
 from helpers.diagnostics.profiling import expected_seconds, profile_model
 from helpers.diagnostics.recovery import RecoveryError, check_recovery
 
 __all__ = [
+    "INTERVAL",
     "ConvergenceError",
     "PredictiveCheck",
     "RecoveryError",

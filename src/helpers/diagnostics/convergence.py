@@ -10,8 +10,7 @@ import xarray as xr
 
 __all__ = ["ConvergenceError", "check_convergence"]
 
-
-SAMPLE = ("chain", "draw")
+_SAMPLE = ("chain", "draw")
 
 
 class ConvergenceError(RuntimeError):
@@ -76,20 +75,16 @@ def check_convergence(
     True
     """
     posterior = _numeric_draws(idata["posterior"].to_dataset(), var_names)
-    constant = (posterior == posterior.isel(chain=0, draw=0)).all(SAMPLE)
-    not_finite = ~np.isfinite(posterior).all(SAMPLE)
+    constant = (posterior == posterior.isel(chain=0, draw=0)).all(_SAMPLE)
+    not_finite = ~np.isfinite(posterior).all(_SAMPLE)
     measures = _measures(posterior, constant)
+    limits = {"rhat": rhat, "ess_bulk": ess, "ess_tail": ess}
     lines, problems = [], _divergence_problems(idata, divergences)
     for name in posterior.data_vars:
-        line = {"variable": name, "elements": int(constant[name].size)}
-        line |= {"constant": int(constant[name].sum())}
-        measured = {measure: values[name] for measure, values in measures.items()}
-        for measure, values in measured.items():
-            element, line[measure] = _worst(values, highest=measure == "rhat")
-            if measure == "rhat":
-                line["worst"] = element
+        measured = {measure: measures[measure][name] for measure in limits}
+        line, wrong = _check_variable(name, measured, limits, constant[name], not_finite[name])
         lines.append(line)
-        problems += _problems(name, measured, constant[name], not_finite[name], rhat, ess)
+        problems += wrong
     if problems:
         raise ConvergenceError(
             f"The draws must not be used yet: {'; '.join(problems[:12])}"
@@ -125,18 +120,18 @@ def _measures(posterior, constant):
     distinct: dict[bytes, tuple[int, np.ndarray]] = {}
     positions: dict[str, list[int]] = {}
     for name, values in posterior.data_vars.items():
-        elements = values.transpose(..., *SAMPLE).to_numpy()
+        elements = values.transpose(..., *_SAMPLE).to_numpy()
         elements = elements.reshape(-1, *elements.shape[-2:])
         positions[name] = []
         for same, draws in zip(constant[name].to_numpy().ravel(), elements, strict=True):
             key = blake2b(draws.tobytes()).digest()
-            # -1: the last line below, which is NaN.
+            # -1: the last row of `draws`, which is NaN.
             position = -1 if same else distinct.setdefault(key, (len(distinct), draws))[0]
             positions[name].append(position)
-    draws = np.full((len(distinct) + 1, *(posterior.sizes[d] for d in SAMPLE)), np.nan)
+    draws = np.full((len(distinct) + 1, *(posterior.sizes[d] for d in _SAMPLE)), np.nan)
     for position, element in distinct.values():
         draws[position] = element
-    dataset = xr.Dataset({"draws": (("element", *SAMPLE), draws)})
+    dataset = xr.Dataset({"draws": (("element", *_SAMPLE), draws)})
     with np.errstate(invalid="ignore", divide="ignore"):  # chains that each stand still
         measured = {
             "rhat": az.rhat(dataset),
@@ -163,21 +158,26 @@ def _divergence_problems(idata, limit):
     return [f"{n_divergent} divergent transitions (limit {limit})"]
 
 
-def _problems(name, measured, constant, not_finite, rhat, ess):
-    """What is wrong with a variable, in words."""
+def _check_variable(name, measured, limits, constant, not_finite):
+    """A variable's line of the table, and what is wrong with it, in words."""
+    line = {"variable": name, "elements": constant.size, "constant": int(constant.sum())}
     problems = []
     if bool(not_finite.any()):
         problems.append(f"{name}{_first(not_finite)} has draws that are not finite")
-    for measure, values in measured.items():
+    for measure, limit in limits.items():
+        values = measured[measure]
         unknown = values.isnull() & ~constant & ~not_finite
         if bool(unknown.any()):
             problems.append(f"{name}{_first(unknown)} has too few draws to tell its {measure}")
         element, worst = _worst(values, highest=measure == "rhat")
-        if measure == "rhat" and worst > rhat:
-            problems.append(f"{name}{element} has R-hat {worst:.3f} (limit {rhat:g})")
-        elif measure != "rhat" and worst < ess:
-            problems.append(f"{name}{element} has {measure} {worst:.0f} (limit {ess:g})")
-    return problems
+        line[measure] = worst
+        if measure == "rhat":
+            line["worst"] = element
+            if worst > limit:
+                problems.append(f"{name}{element} has R-hat {worst:.3f} (limit {limit:g})")
+        elif worst < limit:
+            problems.append(f"{name}{element} has {measure} {worst:.0f} (limit {limit:g})")
+    return line, problems
 
 
 def _first(condition):

@@ -5,7 +5,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike
 
-__all__ = ["interval", "interval_table"]
+__all__ = ["INTERVAL", "interval", "interval_table"]
 
 
 #: Probability of the intervals shown in the book.

@@ -12,7 +12,7 @@ def pearson_statistic(
     counts: ArrayLike, expected: ArrayLike, *, axis: int | tuple[int, ...] = (-2, -1)
 ) -> np.ndarray:
     r"""
-    Pearson's statistic: squared distance of counts from what is expected, relative to the latter.
+    Pearson's statistic: squared differences from the expected counts, divided by these.
 
     Unlike :func:`scipy.stats.chisquare`, it takes draws of counts or expectations, and cells where
     nothing is expected, such as categories that are off the menu, which contribute 0.

@@ -23,14 +23,10 @@ from helpers.diagnostics.gradient import compile_gradient
 __all__ = ["expected_seconds", "profile_model"]
 
 
-BACKENDS = ("numba", "jax")
-
-
-SAMPLERS = ("nutpie", "pymc")
-
-
+_BACKENDS = ("numba", "jax")
+_SAMPLERS = ("nutpie", "pymc")
 # PyMC's names of the settings that both samplers take, and nutpie's.
-SETTINGS = {"target_accept": "target_accept", "max_treedepth": "maxdepth"}
+_SETTINGS = {"target_accept": "target_accept", "max_treedepth": "maxdepth"}
 
 
 def profile_model(
@@ -130,18 +126,18 @@ def profile_model(
 
 def _check_options(backends, samplers, settings):
     for backend in backends:
-        require_choice("`backends`", backend, BACKENDS)
+        require_choice("`backends`", backend, _BACKENDS)
         if backend == "jax" and importlib.util.find_spec("jax") is None:
             raise ValueError('The backend "jax" is not installed: pip install jax.')
     for sampler in samplers:
-        require_choice("`samplers`", sampler, SAMPLERS)
+        require_choice("`samplers`", sampler, _SAMPLERS)
     if backends == ["jax"] and samplers == ["pymc"]:
         raise ValueError(
             'The sampler "pymc" runs with the backend "numba" only: add the backend "numba" or '
             'the sampler "nutpie".'
         )
     for setting in settings:
-        require_choice("Settings in `nuts`", setting, SETTINGS)
+        require_choice("Settings in `nuts`", setting, _SETTINGS)
 
 
 def _profile(model, backend, samplers, settings, options):
@@ -215,7 +211,7 @@ def _sample_with_nutpie(model, backend, settings, *, draws, tune, chains, random
         seed=random_seed,
         save_warmup=True,
         progress_bar=progressbar,
-        **{SETTINGS[name]: value for name, value in settings.items()},
+        **{_SETTINGS[name]: value for name, value in settings.items()},
     )
     both = time.perf_counter() - start
     steps = float(idata["sample_stats"]["n_steps"].sum())

@@ -109,7 +109,7 @@ def check_recovery(
             problems.append(f"{name} is up to {largest:.1f} standard deviations off")
         if p < min_p:
             problems.append(
-                f"{inside.sum()} of {inside.size} intervals of {name} hold the truth, "
+                f"{inside.sum()} of {inside.size} intervals of {name} contain the truth, "
                 f"where {prob:.0%} should"
             )
     if problems:

@@ -17,8 +17,8 @@ def menu_probabilities(
     Probability that each category was on each row's menu, given the counts.
 
     Unlike psi, which says how often a category is on a menu at all, this is about the rows at
-    hand: near 0 where so many choices without a single one of a well-liked category can hardly be
-    chance, near psi where there were too few choices to tell, and 1 where it was chosen.
+    hand: near 0 where a popular category received none of so many choices that chance can hardly
+    explain it, near psi where there were too few choices to tell, and 1 where it was chosen.
 
     .. math::
 

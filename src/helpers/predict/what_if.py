@@ -11,13 +11,13 @@ import xarray as xr
 from helpers.data.messages import require_known
 from helpers.data.shares import shares_on_menu
 from helpers.data.simulate import draw_counts
-from helpers.predict.rows import rows_to_predict
+from helpers.predict._rows import rows_to_predict
 
 __all__ = ["what_if"]
 
 
 # Largest diversion in bytes: if nothing is said, and if it is asked for.
-DIVERSION_LIMIT, ASKED_LIMIT = 2**30, 2**34
+_DIVERSION_LIMIT, _ASKED_LIMIT = 2**30, 2**34
 
 
 def what_if(
@@ -161,7 +161,7 @@ def _can_divert(asked: bool | None, size: int, total: bool) -> bool:
     """Whether the diversion, of so many bytes, is to be computed."""
     if asked is False:
         return False
-    if size <= (ASKED_LIMIT if asked else DIVERSION_LIMIT):
+    if size <= (_ASKED_LIMIT if asked else _DIVERSION_LIMIT):
         return True
     message = f"The diversion from all removed categories would take {size / 2**30:,.1f} GiB"
     remedy = (
@@ -171,7 +171,7 @@ def _can_divert(asked: bool | None, size: int, total: bool) -> bool:
     if asked:
         raise ValueError(f"{message}: {remedy}.")
     warnings.warn(
-        f"{message} and is left out. If you need it, {remedy}; if not, say diversion=False.",
+        f"{message} and is left out. If you need it, {remedy}; if not, pass diversion=False.",
         stacklevel=3,
     )
     return False

@@ -12,22 +12,9 @@ from helpers.data.messages import require_known
 from helpers.effects.drift import walk_at
 from helpers.predict.draws import value_by_draw
 
-__all__ = ["RowsToPredict", "rows_to_predict"]
-
 
 class RowsToPredict(Protocol):
-    """
-    Rows of a model, or new ones, with their menus and logits.
-
-    Attributes
-    ----------
-    labels : pandas.Index, length R
-        Labels of the rows.
-    row_menus : numpy.ndarray of bool, shape (R, K)
-        What is on the menu of each row.
-    n : numpy.ndarray of int, shape (R,)
-        Totals.
-    """
+    """Rows with their labels (R,), menus (R, K) and totals (R,)."""
 
     labels: pd.Index
     row_menus: np.ndarray
@@ -36,59 +23,14 @@ class RowsToPredict(Protocol):
     def by_draw(
         self, posterior: xr.Dataset | xr.DataTree, rng: np.random.Generator
     ) -> Iterator[tuple[np.ndarray, float | None]]:
-        """
-        Evaluate the rows' logits for each draw of a posterior.
-
-        Parameters
-        ----------
-        posterior : xarray.Dataset or xarray.DataTree
-            Draws of all free variables of the model.
-        rng : numpy.random.Generator
-            Generator for clusters and dates without data.
-
-        Yields
-        ------
-        logits : numpy.ndarray, shape (R, K)
-            Logits in one draw.
-        concentration : float or None
-            Concentration of a Dirichlet-multinomial model, None for a multinomial.
-        """
+        """Logits (R, K) in each draw, and the concentration, None for a multinomial."""
         ...
 
 
 def rows_to_predict(
     model: pm.Model, rows: Sequence | np.ndarray | pd.DataFrame | None
 ) -> RowsToPredict:
-    """
-    Find rows of a model by their labels, or set up new ones.
-
-    Parameters
-    ----------
-    model : pymc.Model
-        A model made by :func:`~helpers.masked_regression`, or one with ``logits`` and
-        ``available`` over (row, category).
-    rows : None, sequence or pandas.DataFrame
-        As in :func:`~helpers.what_if`.
-
-    Returns
-    -------
-    RowsToPredict
-        The rows' labels, menus and totals, and their logits by draw.
-
-    Raises
-    ------
-    ValueError
-        For unknown rows, clusters, dates or columns, and for values that make no sense.
-
-    Examples
-    --------
-    >>> from helpers import masked_regression, simulate_counts
-    >>> from helpers.predict import rows_to_predict
-    >>> data, _ = simulate_counts(n_clusters=2, n_dates=2, random_seed=1)
-    >>> rows = rows_to_predict(masked_regression(data, effects="pooled"), [0, 3])
-    >>> rows.row_menus.shape, bool((rows.n == data.n[[0, 3]]).all())
-    ((2, 7), True)
-    """
+    """Find rows of a model by their labels, or set up new ones."""
     return _NewRows(model, rows) if isinstance(rows, pd.DataFrame) else _ModelRows(model, rows)
 
 
@@ -196,7 +138,7 @@ class _NewRows:
         if self.is_new.sum() > len(known):
             raise ValueError(
                 f"{self.is_new.sum()} rows are of clusters that are not in the data; up to "
-                f"{len(known)} such clusters can be drawn at once. Predict the rows in pieces."
+                f"{len(known)} such clusters can be drawn at once. Predict them in several calls."
             )
         code = known.get_indexer(frame["cluster"])
         code[self.is_new] = np.arange(self.is_new.sum())
