@@ -5,9 +5,10 @@ import pytest
 # What takes longest comes first, so that no worker is left with it at the end.
 LONGEST_FIRST = [
     "06_profiling",
+    "09_overdispersion_and_time",
+    "07_unknown_availability",
     "10_spanish_elections",
     "11_what_if",
-    "09_overdispersion_and_time",
     "analyse_your_counts",
     "test_analysis",
     "test_run",
@@ -30,8 +31,8 @@ def pytest_collection_modifyitems(items):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """One file to one worker (fixtures, kernels and compiled graphs serve a whole file), but each
-    of the runs by papermill alone."""
+    """Keep each file on one worker (fixtures, kernels and compiled graphs serve a whole file);
+    spread only the papermill runs one by one."""
     if config.getoption("dist") != "loadfile":
         return None
     from xdist.scheduler import LoadFileScheduling

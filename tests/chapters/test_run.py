@@ -33,11 +33,12 @@ def test_chapter_runs_with_another_seed(chapter, tmp_path):
 
 @pytest.mark.second_seed
 def test_analyse_your_counts_by_parameters(tmp_path):
-    """Nobody recorded the menus; names are given as text, one scenario as a list."""
-    data, _ = simulate_counts(n_clusters=8, n_range=(200, 500), effects="intercepts", random_seed=3)
+    """The menus are recorded of one category only; names are given as text and as lists."""
+    data, _ = simulate_counts(n_clusters=8, n_range=(200, 500), random_seed=3)
     names = list(data.categories)
     frame = data.to_frame().drop(columns="date")
     frame[names] = frame[names].fillna(0)
+    frame["offered"] = data.available[:, 2]
     frame.to_csv(tmp_path / "mine.csv", index=False)
     out = tmp_path / "out"
     done = run(
@@ -46,6 +47,8 @@ def test_analyse_your_counts_by_parameters(tmp_path):
         data_path=str(tmp_path / "mine.csv"),
         categories=",".join(names),
         cluster="district",
+        predictors=["x"],
+        available={"category 3": "offered"},
         availability="unknown",
         scenarios={"two": ["category 1", "category 2"]},
         output_dir=str(out),
@@ -55,7 +58,10 @@ def test_analyse_your_counts_by_parameters(tmp_path):
     assert done.returncode == 0, done.stderr
     tables = {"preferences.csv", "shares.csv", "menus.csv"}
     assert {path.name for path in out.iterdir()} == tables | {"posterior.nc", "report.html"}
-    assert len(pd.read_csv(out / "menus.csv")) == data.counts.size
+    menus = pd.read_csv(out / "menus.csv").set_index("category")["probability"]
+    assert len(menus) == data.counts.size
+    assert (menus["category 3"].to_numpy() == data.available[:, 2]).all()
+    assert "slopes of x" in (out / "report.html").read_text(encoding="utf-8")
     assert "two" in set(pd.read_csv(out / "shares.csv")["scenario"])
 
 
