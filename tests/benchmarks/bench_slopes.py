@@ -132,7 +132,7 @@ def test_gradient_of_the_model(benchmark, size, graph):
     model = batch if graph == "centred" else conditioned
     mode = get_mode("NUMBA")
     if "plain" in graph:
-        mode = mode.including("fused_loops_as_plain_graphs")
+        mode = mode.including("loops_as_plain_graphs")
     benchmark(*value_and_gradient(model(simulated(size)), mode=mode))
 
 

@@ -7,7 +7,7 @@ import pytest
 import helpers.ops
 from helpers.diagnostics import profile_operations
 from helpers.diagnostics.operations import MEANINGS
-from helpers.ops.loop import Loop
+from helpers.ops._loop import Loop
 
 
 @pytest.fixture(scope="module")

@@ -1,13 +1,15 @@
 """Loops compute what their plain graphs say, gradients included, and refuse what does not fit."""
 
 import importlib.util
+import pickle
 
 import numpy as np
 import pymc as pm
 import pytensor
 import pytensor.tensor as pt
 import pytest
-from pytensor.compile.mode import Mode, get_mode
+from oracles import PLAIN
+from pytensor.compile.mode import get_mode
 from scipy import special, stats
 
 from helpers import masked_regression, simulate_counts
@@ -18,10 +20,10 @@ from helpers.ops import (
     masked_shares,
     normal_log_density,
 )
+from helpers.ops._loop import Loop, _sources
 from helpers.ops.conditioned import ConditionedEffects
 from helpers.ops.likelihood import MaskedLogLikelihood, _exp_of_distances
 from helpers.ops.logits import ClusterLogits
-from helpers.ops.loop import Loop, _sources
 from helpers.ops.normal import NormalLogDensity
 from helpers.ops.shares import MaskedShares
 
@@ -30,7 +32,7 @@ needs_jax = pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="
 # Loops as numba compiles them within a graph, and as Python calls them.
 MODES = [
     pytest.param("NUMBA", id="numba", marks=pytest.mark.slow),
-    pytest.param(Mode(linker="py", optimizer="fast_compile"), id="python"),
+    pytest.param(PLAIN, id="python"),
 ]
 
 
@@ -332,7 +334,7 @@ class TestInModels:
         rng = np.random.default_rng(5)
         numba = get_mode("NUMBA")
         functions = []
-        for mode in (numba, numba.including("fused_loops_as_plain_graphs")):
+        for mode in (numba, numba.including("loops_as_plain_graphs")):
             function = model.logp_dlogp_function(ravel_inputs=True, mode=mode)
             function.set_extra_values({})
             functions.append(function)
@@ -372,3 +374,10 @@ class TestCacheKey:
 
     def test_loops_for_other_numbers_of_effects_are_other_operations(self):
         assert ConditionedEffects(2) == ConditionedEffects(2) != ConditionedEffects(3)
+
+    def test_loops_survive_pickling(self):
+        op, inputs, _ = example("conditioned 2 coupled")
+        copy = pickle.loads(pickle.dumps(op))
+        assert copy == op
+        for got, expected in zip(copy.kernel(*inputs), op.kernel(*inputs), strict=True):
+            np.testing.assert_array_equal(got, expected)

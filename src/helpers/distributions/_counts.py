@@ -1,61 +1,12 @@
-"""What random counts share: the operation, and the steps of a log-probability."""
+"""Steps of a log-probability of counts that the distributions share."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytensor.tensor as pt
 from pymc.distributions.dist_math import factln
-from pymc.distributions.distribution import SymbolicRandomVariable
-from pymc.distributions.shape_utils import implicit_size_from_params, rv_size_is_none
-from pymc.pytensorf import normalize_rng_param
 from pytensor.graph.basic import Variable
-from pytensor.tensor import TensorLike, TensorVariable
-from pytensor.tensor.random.utils import normalize_size_param
-
-
-class CountsRV(SymbolicRandomVariable):
-    """
-    Random counts, drawn by the `draw` of a subclass.
-
-    Arguments named in `options` choose a formula or a structure. They are properties of the
-    operation, not inputs of the graph, and `draw` takes them as keywords.
-    """
-
-    options: tuple[str, ...] = ()
-
-    def __init__(self, *args, **kwargs):
-        for name in self.options:
-            setattr(self, name, kwargs.pop(name))
-        super().__init__(*args, **kwargs)
-
-    @staticmethod
-    def draw(rng: Any, size: Any, *parameters: Any, **options: Any) -> Sequence[TensorVariable]:
-        """The next state of the generator, and counts."""
-        raise NotImplementedError
-
-    @classmethod
-    def rv_op(
-        cls, *parameters: TensorLike, size: Any = None, rng: Any = None, **options: Any
-    ) -> TensorVariable:
-        inputs: list[Any] = [pt.as_tensor(parameter) for parameter in parameters]
-        size = normalize_size_param(size)
-        if rv_size_is_none(size):
-            size = implicit_size_from_params(*inputs, ndims_params=cls.ndims_params)
-        inputs = [normalize_rng_param(rng), size, *inputs]
-        outputs = list(cls.draw(*inputs, **options))
-        return cls(inputs=inputs, outputs=outputs, **options)(*inputs)
-
-    def rebuild_rv(self, *args, **kwargs):
-        return self.rv_op(*args, **{name: getattr(self, name) for name in self.options}, **kwargs)
-
-    # Operations with equal graphs are merged, and not all options are seen in the graph.
-    def __eq__(self, other):
-        return super().__eq__(other) and all(
-            np.array_equal(getattr(self, name), getattr(other, name)) for name in self.options
-        )
-
-    __hash__ = SymbolicRandomVariable.__hash__
+from pytensor.tensor import TensorVariable
 
 
 def as_observed(counts: Any) -> np.ndarray | None:
@@ -79,11 +30,6 @@ def log_coefficient(value: TensorVariable) -> TensorVariable:
 def adds_up(value: TensorVariable, n: TensorVariable) -> TensorVariable:
     """Whether these are counts that add up to their total."""
     return pt.all(pt.ge(value, 0), axis=-1) & pt.eq(pt.sum(value, axis=-1), n)
-
-
-def sum_of_chosen(value: TensorVariable, log_p: TensorVariable) -> TensorVariable:
-    """Sum of value times log_p, in which 0 times minus infinity is 0."""
-    return pt.sum(pt.switch(pt.gt(value, 0), value * log_p, 0.0), axis=-1)
 
 
 def log_or_ninf(x: TensorVariable) -> TensorVariable:

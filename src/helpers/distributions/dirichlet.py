@@ -8,10 +8,11 @@ from pymc.distributions.dist_math import check_parameters
 from pymc.distributions.distribution import Discrete
 from pytensor.tensor import TensorLike, TensorVariable
 
-from helpers.distributions._counts import CountsRV, adds_up, log_coefficient, something_on_menu
+from helpers.distributions._counts import adds_up, log_coefficient, something_on_menu
 from helpers.distributions._gamma import log_gamma_draws, log_rising
 from helpers.distributions._parameters import as_available, as_logits, as_positive, as_total
 from helpers.distributions.masked import MaskedMultinomial, MaskedMultinomialRV
+from helpers.ops.random import DrawnRV
 from helpers.ops.shares import masked_log_softmax
 
 __all__ = ["MaskedDirichletMultinomial"]
@@ -20,7 +21,7 @@ __all__ = ["MaskedDirichletMultinomial"]
 _REQUIRED = "n >= 0, concentration > 0, at least one category with p > 0 available in every row"
 
 
-class MaskedDirichletMultinomialRV(CountsRV):
+class MaskedDirichletMultinomialRV(DrawnRV):
     name = "masked_dirichlet_multinomial"
     extended_signature = "[rng],[size],(),(k),(),(k)->[rng],(k)"
     _print_name = ("MaskedDirichletMultinomial", "\\operatorname{MaskedDirichletMultinomial}")

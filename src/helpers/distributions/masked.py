@@ -9,9 +9,10 @@ from pymc.distributions.shape_utils import rv_size_is_none
 from pytensor.tensor import TensorLike, TensorVariable
 from pytensor.tensor.random.basic import multinomial
 
-from helpers.distributions._counts import CountsRV, log_coefficient
+from helpers.distributions._counts import log_coefficient
 from helpers.distributions._parameters import as_available, as_logits, as_total
 from helpers.ops.likelihood import masked_log_likelihood
+from helpers.ops.random import DrawnRV
 from helpers.ops.shares import masked_softmax
 
 __all__ = ["MaskedMultinomial"]
@@ -20,7 +21,7 @@ __all__ = ["MaskedMultinomial"]
 _REQUIRED = "n >= 0, at least one category with p > 0 available in every row"
 
 
-class MaskedMultinomialRV(CountsRV):
+class MaskedMultinomialRV(DrawnRV):
     name = "masked_multinomial"
     extended_signature = "[rng],[size],(),(k),(k)->[rng],(k)"
     _print_name = ("MaskedMultinomial", "\\operatorname{MaskedMultinomial}")

@@ -9,13 +9,11 @@ from pymc.distributions.distribution import Discrete
 from pytensor.tensor import TensorLike, TensorVariable
 
 from helpers.distributions._counts import (
-    CountsRV,
     adds_up,
     as_observed,
     log_coefficient,
     log_or_ninf,
     something_on_menu,
-    sum_of_chosen,
 )
 from helpers.distributions._parameters import (
     as_available,
@@ -25,12 +23,13 @@ from helpers.distributions._parameters import (
     constant_of,
 )
 from helpers.distributions.masked import MaskedMultinomial, MaskedMultinomialRV
-from helpers.ops.shares import masked_log_softmax
+from helpers.ops.random import DrawnRV
+from helpers.ops.shares import masked_log_softmax, sum_of_chosen
 
 __all__ = ["PatternMixtureMultinomial"]
 
 
-class PatternMixtureMultinomialRV(CountsRV):
+class PatternMixtureMultinomialRV(DrawnRV):
     name = "pattern_mixture_multinomial"
     extended_signature = "[rng],[size],(),(k),(m,k),(m)->[rng],(k)"
     _print_name = ("PatternMixtureMultinomial", "\\operatorname{PatternMixtureMultinomial}")

@@ -11,14 +11,7 @@ from pymc.logprob.abstract import _logprob
 from pytensor.tensor import TensorLike, TensorVariable
 
 from helpers.data.messages import require_choice
-from helpers.distributions._counts import (
-    CountsRV,
-    adds_up,
-    as_observed,
-    log_coefficient,
-    log_or_ninf,
-    sum_of_chosen,
-)
+from helpers.distributions._counts import adds_up, as_observed, log_coefficient, log_or_ninf
 from helpers.distributions._groups import (
     any_of_group,
     as_codes,
@@ -45,6 +38,8 @@ from helpers.distributions._menus import (
 from helpers.distributions._parameters import as_logits, as_total, constant_of
 from helpers.distributions.masked import MaskedMultinomial, MaskedMultinomialRV
 from helpers.distributions.quadrature import log_mean_over_menus
+from helpers.ops.random import DrawnRV
+from helpers.ops.shares import sum_of_chosen
 
 __all__ = ["ZeroInflatedMultinomial"]
 
@@ -59,7 +54,7 @@ METHODS = ("auto", "enumerate", "quadrature")
 _REQUIRED = f"n >= 0, {PSI_REQUIRED}"
 
 
-class ZeroInflatedMultinomialRV(CountsRV):
+class ZeroInflatedMultinomialRV(DrawnRV):
     name = "zero_inflated_multinomial"
     extended_signature = "[rng],[size],(),(k),(k),(k)->[rng],(k)"
     _print_name = ("ZeroInflatedMultinomial", "\\operatorname{ZeroInflatedMultinomial}")

@@ -8,7 +8,7 @@ from pymc.distributions.dist_math import check_parameters
 from pymc.distributions.distribution import Discrete
 from pytensor.tensor import TensorLike, TensorVariable
 
-from helpers.distributions._counts import CountsRV, adds_up, log_coefficient, log_or_ninf
+from helpers.distributions._counts import adds_up, log_coefficient, log_or_ninf
 from helpers.distributions._gamma import log_gamma_draws, log_rising
 from helpers.distributions._menus import (
     PSI_REQUIRED,
@@ -25,6 +25,7 @@ from helpers.distributions._menus import (
 )
 from helpers.distributions._parameters import as_positive, as_total, constant_of
 from helpers.distributions.masked import MaskedMultinomial, MaskedMultinomialRV
+from helpers.ops.random import DrawnRV
 
 __all__ = ["ZeroInflatedDirichletMultinomial"]
 
@@ -32,7 +33,7 @@ __all__ = ["ZeroInflatedDirichletMultinomial"]
 _REQUIRED = f"n >= 0, a > 0, {PSI_REQUIRED}"
 
 
-class ZeroInflatedDirichletMultinomialRV(CountsRV):
+class ZeroInflatedDirichletMultinomialRV(DrawnRV):
     name = "zero_inflated_dirichlet_multinomial"
     extended_signature = "[rng],[size],(),(k),(k),(k)->[rng],(k)"
     _print_name = (

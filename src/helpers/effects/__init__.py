@@ -1,6 +1,6 @@
 """What varies by cluster and date: covariances, parametrisations, the pilot, drift."""
 
-from helpers.effects.conditioned import Conditioned
+from helpers.effects.conditioned import Conditioned, Quadratic
 from helpers.effects.correlated import (
     CENTRINGS,
     COVARIANCES,
@@ -10,7 +10,6 @@ from helpers.effects.correlated import (
 from helpers.effects.drift import date_gaps, random_walk, walk_at
 from helpers.effects.normal import ClusterNormal, CorrelatedNormal, JointNormal
 from helpers.effects.pilot import Expansion, expand_likelihood
-from helpers.effects.quadratic import Quadratic
 
 __all__ = [
     "CENTRINGS",

@@ -7,9 +7,9 @@ from scipy.optimize import brentq
 
 from helpers.data.shares import shares_on_menu
 
-# A pilot only has to be near: it stops when no logit moves by more than this.
+# A pilot need only be approximate: it stops when no logit moves by more than this.
 TOLERANCE = 1e-6
-# Doubles in one block of second derivatives; rows are taken in pieces of this size.
+# Doubles in one block of second derivatives; rows are taken in blocks of this size.
 BLOCK = 4_000_000
 
 
@@ -31,7 +31,7 @@ class Rows:
         return other
 
     def residuals(self, logits, n_parameters):
-        """Squared residuals of each row, what a multinomial expects of them, and the freedom."""
+        """Squared residuals by row, what a multinomial expects, and the degrees of freedom."""
         n = self.raw.sum(axis=1, keepdims=True)
         share = self._all_shares(logits)
         # As Pearson's, but with a floor: where less than one choice is expected, a single one
@@ -40,11 +40,11 @@ class Rows:
         squares = ((self.raw - n * share) ** 2 / scale).sum(axis=1)
         expected = (n * share * (1 - share) / scale).sum(axis=1)
         freedom = (self.available.sum(axis=1) - 1)[n[:, 0] > 0].sum()
-        left = max(freedom - n_parameters, freedom / 4)
-        return squares, expected * left / max(freedom, 1), left
+        residual_freedom = max(freedom - n_parameters, freedom / 4)
+        return squares, expected * residual_freedom / max(freedom, 1), residual_freedom
 
     def downweight(self, logits, n_parameters):
-        """Count each row for as many choices as it is worth if rows scatter as residuals do."""
+        """Weight rows by their effective number of choices, given the scatter of the residuals."""
         squares, expected, _ = self.residuals(logits, n_parameters)
         n = self.raw.sum(axis=1)
 
@@ -93,15 +93,15 @@ def newton(rows, design, group, n_groups, start, centre, precision, steps, offse
     size = n_effects * n_free
     precision = np.broadcast_to(precision, theta.shape)
     penalty = precision.reshape(n_groups, size)[:, :, None] * np.eye(size)
-    piece = max(1, BLOCK // size**2)
+    block_rows = max(1, BLOCK // size**2)
     for _ in range(steps):
         share = rows.shares(np.einsum("rd,rdk->rk", design, theta[group]) + offset)
         residual = rows.counts - rows.n * share
         gradient = sum_by(group, np.einsum("rd,rk->rdk", design, residual), n_groups)
         gradient -= precision * (theta - centre)
         hessian = penalty.copy()
-        for first in range(0, len(design), piece):
-            s = slice(first, first + piece)
+        for first in range(0, len(design), block_rows):
+            s = slice(first, first + block_rows)
             p, x = share[s], design[s]
             curvature = p[:, :, None] * np.eye(n_free) - p[:, :, None] * p[:, None]
             outer = np.einsum("rd,re,rkl->rdkel", rows.n[s] * x, x, curvature, optimize=True)

@@ -1,6 +1,7 @@
 """Effects sampled relative to what the data say about them."""
 
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import pytensor.tensor as pt
@@ -13,14 +14,45 @@ from helpers.ops.triangular import (
     Triangle,
     cholesky,
     columns,
-    correlation_factor,
+    covariance_factor,
     lower,
-    scaled,
     side_by_side,
     solve_upper,
 )
 
-__all__ = ["Conditioned"]
+__all__ = ["Conditioned", "Quadratic"]
+
+
+class Quadratic(NamedTuple):
+    r"""
+    Quadratic expansion of a log-likelihood, :math:`b'\theta - \tfrac12 \theta' H \theta`.
+
+    What :class:`~helpers.effects.Conditioned` is made from, in this order.
+
+    Attributes
+    ----------
+    information : numpy.ndarray, shape (C, K, P, P) or that of `score`
+        H, minus the second derivative of the log-likelihood at the estimate.
+    score : numpy.ndarray, shape (C, K, P) or any
+        b, that is H times the estimate plus the first derivative there.
+    coupling : numpy.ndarray, shape (C, K P, K P), optional
+        B, by which the effects of a cluster are correlated given the data.
+    """
+
+    information: np.ndarray
+    score: np.ndarray
+    coupling: np.ndarray | None = None
+
+    def of_single_effects(self) -> "Quadratic":
+        """
+        Leave out the axes of several effects where there is one.
+
+        Returns
+        -------
+        Quadratic
+            With information and score of shape (C, K).
+        """
+        return Quadratic(self.information[..., 0, 0], self.score[..., 0], self.coupling)
 
 
 class Conditioned(Transform):
@@ -28,7 +60,7 @@ class Conditioned(Transform):
     Sample a cluster's effects relative to what its own data say about them.
 
     Unlike the centred form (sample the effects) and the non-centred form (sample their distance
-    from the mean in standard deviations), it weighs prior and data as they stand: with a
+    from the mean in standard deviations), it weighs prior and data by their precision: with a
     quadratic expansion of the log-likelihood, :math:`b'\theta - \tfrac12\theta'H\theta`, and the
     prior :math:`N(\mu, \Sigma)`, the effects are about :math:`N(m, Q^{-1})` with
 
@@ -36,17 +68,18 @@ class Conditioned(Transform):
 
        Q = H + \Sigma^{-1} = C C', \qquad m = Q^{-1} (b + \Sigma^{-1}\mu),
 
-    and what is sampled is t in :math:`\theta = m + C^{-\mathsf T} t`, which takes
-    :math:`\log\det C` off the log-density. It is a change of variables and nothing else: *any*
-    constants H and b give the same posterior, good ones make t nearly standard normal whatever
-    the data weigh. H = 0 is the non-centred form.
+    and what is sampled is t in :math:`\theta = m + C^{-\mathsf T} t`, which subtracts
+    :math:`\log\det C` from the log-density. It is a change of variables and nothing else: *any*
+    constants H and b give the same posterior, good ones make t nearly standard normal, however
+    informative the data are. H = 0 is the non-centred form.
 
     Parameters
     ----------
     information : numpy.ndarray, shape (..., P, P) or (...)
         H, the pilot estimate of minus the second derivative of the log-likelihood: symmetric,
-        without negative eigenvalues. With the shape of `score` it is that of single effects, on a
-        :class:`~helpers.effects.ClusterNormal` or :class:`pymc.Normal`.
+        without negative eigenvalues. Where its shape equals that of `score`, whatever that is,
+        effects are taken as single ones, of a :class:`~helpers.effects.ClusterNormal` or
+        :class:`pymc.Normal`.
     score : numpy.ndarray, shape (..., P) or (...)
         b, that is H times the pilot estimate plus the first derivative there.
     coupling : numpy.ndarray, shape (C, K P, K P), optional
@@ -61,7 +94,8 @@ class Conditioned(Transform):
     Raises
     ------
     ValueError
-        If constants are not finite, of shapes that do not fit, or not what they must be.
+        If the pilot is not finite, its shapes do not match, `information` is not symmetric and
+        positive semi-definite, or `coupling` is singular.
 
     References
     ----------
@@ -99,8 +133,10 @@ class Conditioned(Transform):
         """Effects and log-determinant by one loop, where clusters share the prior."""
         if self.joint or self.single or self.score.ndim != 3:
             return None
-        mean, sd, entries = (pt.as_tensor(x) for x in inputs[-3:])
-        if not mean.ndim == sd.ndim == entries.ndim == 2:
+        mean, sd, entries = parameters = [pt.as_tensor(x) for x in inputs[-3:]]
+        # The loop does not broadcast one prior over categories.
+        fitting = None, self.score.shape[1]
+        if any(x.ndim != 2 or x.type.shape[0] not in fitting for x in parameters):
             return None
         return conditioned_effects(
             value, mean, sd, entries, self.information, self.score, self.coupling
@@ -119,10 +155,10 @@ class Conditioned(Transform):
             means, factor = columns(mean), cholesky(lower(covariance))
         else:
             mean, sd, entries = inputs[-3:]
-            means, factor = columns(mean), scaled(correlation_factor(columns(entries)), columns(sd))
-        size = range(self.score.shape[-1])
-        information = [[self.information[..., i, j] for j in range(i + 1)] for i in size]
-        return conditioning(means, factor, information, [self.score[..., i] for i in size])
+            means, factor = columns(mean), covariance_factor(sd, entries)
+        size = self.score.shape[-1]
+        information, score = lower(self.information, size), columns(self.score, size)
+        return conditioning(means, factor, information, score)
 
     def _entries(self, value: TensorVariable) -> list[TensorVariable]:
         return [value] if self.single else columns(value, self.score.shape[-1])

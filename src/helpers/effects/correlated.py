@@ -14,11 +14,10 @@ from helpers.effects._correlations import (
     correlations_of_all,
     kronecker_sd,
 )
-from helpers.effects.conditioned import Conditioned
+from helpers.effects.conditioned import Conditioned, Quadratic
 from helpers.effects.normal import ClusterNormal, CorrelatedNormal, JointNormal
-from helpers.effects.quadratic import Quadratic
 from helpers.ops.conditioned import couple
-from helpers.ops.triangular import columns, correlation_factor, scaled, side_by_side
+from helpers.ops.triangular import columns, covariance_factor, multiply_lower, side_by_side
 
 __all__ = ["CENTRINGS", "COVARIANCES", "cluster_intercepts", "correlated_effects"]
 
@@ -256,8 +255,5 @@ def _known_shape(dims: Sequence[str]) -> tuple[int, ...]:
 
 def _spread(z, sd, entries):
     """Each category's L z."""
-    size = sd.type.shape[-1]
-    chol = scaled(correlation_factor(columns(entries)), columns(sd))
-    of_effects = columns(z, size)
-    steps = [sum(x * y for x, y in zip(row, of_effects, strict=False)) for row in chol]
+    steps = multiply_lower(covariance_factor(sd, entries), columns(z, sd.type.shape[-1]))
     return side_by_side(steps, z)

@@ -7,8 +7,8 @@ import pytensor.tensor as pt
 from numpy.typing import ArrayLike
 from pytensor.tensor import TensorVariable
 
+from helpers.effects.conditioned import Quadratic
 from helpers.effects.correlated import cluster_intercepts
-from helpers.effects.quadratic import Quadratic
 
 __all__ = ["date_gaps", "random_walk", "walk_at"]
 
@@ -66,10 +66,10 @@ def random_walk(
        \sum_d g_{dk} w_{dk} = 0.
 
     With :math:`w_k = A_k u_k`, the steps :math:`u_k` are independent normals of one standard
-    deviation, so any rotation :math:`V_k` of them is, too: :math:`w_k = A_k V_k v_k` is the same
+    deviation, and so is any rotation :math:`V_k` of them: :math:`w_k = A_k V_k v_k` is the same
     walk. Where the log-likelihood is about :math:`b'w - \tfrac12 w' \operatorname{diag}(h) w`, the
-    eigenvectors of :math:`A_k' \operatorname{diag}(h) A_k` are the rotation in which the data, too,
-    take the :math:`v_{jk}` one by one, and each is sampled as in
+    eigenvectors of :math:`A_k' \operatorname{diag}(h) A_k` give the rotation in which the
+    :math:`v_{jk}` are nearly independent given the data, too, and each is sampled as in
     :class:`~helpers.effects.Conditioned`.
 
     Parameters

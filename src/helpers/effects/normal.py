@@ -1,42 +1,27 @@
 """Normal distributions of effects, which know where sampling starts."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
-from pymc.distributions.distribution import Continuous, SymbolicRandomVariable, _support_point
-from pymc.distributions.shape_utils import implicit_size_from_params, rv_size_is_none
-from pymc.pytensorf import normalize_rng_param
+from pymc.distributions.distribution import Continuous, _support_point
 from pytensor.tensor import TensorLike, TensorVariable
-from pytensor.tensor.random.utils import normalize_size_param
 
 from helpers.ops.normal import normal_log_density
-from helpers.ops.triangular import columns, correlation_factor, scaled
+from helpers.ops.random import DrawnRV
+from helpers.ops.triangular import columns, covariance_factor, multiply_lower
 
 __all__ = ["ClusterNormal", "CorrelatedNormal", "JointNormal"]
 
 
-class EffectsRV(SymbolicRandomVariable):
+class EffectsRV(DrawnRV):
     """
     Random effects whose first parameter is where sampling starts: no part of the density.
 
-    Subclasses say how they are drawn from the other parameters. Unlike `initval`, a parameter
-    leaves a model that :func:`pymc.do` and :func:`pymc.observe` can take apart.
+    Unlike `initval`, a parameter leaves a model that :func:`pymc.do` and :func:`pymc.observe` can
+    take apart.
     """
-
-    draw: Callable
-
-    @classmethod
-    def rv_op(cls, *parameters, size=None, rng=None):
-        tensors = [pt.as_tensor(parameter) for parameter in parameters]
-        rng = normalize_rng_param(rng)
-        size = normalize_size_param(size)
-        if rv_size_is_none(size):
-            size = implicit_size_from_params(*tensors, ndims_params=cls.ndims_params)
-        inputs = [rng, size, *tensors]
-        return cls(inputs=inputs, outputs=list(cls.draw(rng, size, *tensors[1:])))(*inputs)
 
 
 @_support_point.register(EffectsRV)
@@ -50,7 +35,7 @@ class ClusterNormalRV(EffectsRV):
     _print_name = ("ClusterNormal", "\\operatorname{ClusterNormal}")
 
     @staticmethod
-    def draw(rng, size, mu, sigma):
+    def draw(rng, size, start, mu, sigma):
         return pt.random.normal(mu, sigma, size=size, rng=rng, return_next_rng=True)
 
 
@@ -101,12 +86,11 @@ class CorrelatedNormalRV(EffectsRV):
     _print_name = ("CorrelatedNormal", "\\operatorname{CorrelatedNormal}")
 
     @staticmethod
-    def draw(rng, size, mu, sd, entries):
+    def draw(rng, size, start, mu, sd, entries):
         shape = pt.concatenate([size, [mu.shape[-1]]])
         next_rng, z = pt.random.normal(size=shape, rng=rng, return_next_rng=True)
         z = pt.specify_shape(z, (None,) * (z.ndim - 1) + (mu.type.shape[-1],))
-        chol = scaled(correlation_factor(columns(entries)), columns(sd))
-        steps = [sum(x * z[..., j] for j, x in enumerate(row)) for row in chol]
+        steps = multiply_lower(covariance_factor(sd, entries), columns(z))
         return [next_rng, mu + pt.stack(steps, axis=-1)]
 
 
@@ -114,9 +98,8 @@ class CorrelatedNormal(Continuous):
     r"""
     Multivariate normal of a few effects, given by standard deviations and correlations.
 
-    The same distribution as :class:`pymc.MvNormal`. Unlike it, it is written out entry by entry
-    for a handful of effects, so that thousands of clusters are one elementwise pass, and so that
-    it compiles in little time.
+    The same distribution as :class:`pymc.MvNormal`. Unlike it, its log-density is one loop over
+    clusters and categories, which compiles in little time.
 
     .. math::
 
@@ -180,7 +163,7 @@ class JointNormalRV(EffectsRV):
     _print_name = ("JointNormal", "\\operatorname{JointNormal}")
 
     @staticmethod
-    def draw(rng, size, mu, chol):
+    def draw(rng, size, start, mu, chol):
         in_one_row = pt.concatenate([size, [chol.shape[-1]]])
         next_rng, z = pt.random.normal(size=in_one_row, rng=rng, return_next_rng=True)
         step = pt.sum(chol * z[..., None, :], axis=-1)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from helpers.effects._newton import Rows, newton, sum_by
-from helpers.effects.quadratic import Quadratic
+from helpers.effects.conditioned import Quadratic
 
 __all__ = ["Expansion", "expand_likelihood"]
 
@@ -28,12 +28,12 @@ class Expansion:
         Of the shifts at each date: h and b, each of shape (D, K - 1). The estimates have mean zero
         over dates.
     dispersion : float
-        Squared residuals relative to what a multinomial expects, about 1 if rows are such. Like
-        Pearson's statistic by its degrees of freedom, but where less than one choice is expected
-        a single one weighs no more, so that a few rare categories do not make it.
+        Squared residuals relative to their expectation under a multinomial, about 1 for
+        multinomial rows: Pearson's statistic divided by its degrees of freedom, except that
+        expected counts below 1 are taken as 1, so that a few rare categories do not dominate.
     freedom : float
-        Degrees of freedom that the dispersion rests on: its standard error is about the root of 2
-        by these.
+        Its degrees of freedom: the standard error of `dispersion` is about the square root of
+        2 / `freedom`.
     """
 
     by_cluster: Quadratic
@@ -92,7 +92,7 @@ def expand_likelihood(
         the residuals along the way, and each row counts for as many choices as a row of a
         Dirichlet-multinomial is worth, :math:`n (1 + \varphi) / (n + \varphi)`.
     rounds : int, optional
-        Times the penalties are estimated anew, and clusters and dates fitted in turn
+        Number of times that the penalties are re-estimated, and clusters and dates fitted in turn
         (rounds >= 1); 4, or 6 with dates, if not given.
     steps : int
         Largest number of Newton steps of each fit.
@@ -269,7 +269,7 @@ def _coupling(information, hessian, penalty):
     spread_out[:, diagonal, :, diagonal] = inverse.transpose(1, 0, 2, 3)
     scale = spread_out.reshape(n_clusters, size, size)
     values, vectors = np.linalg.eigh(scale @ hessian @ scale.transpose(0, 2, 1))
-    # Its diagonal blocks are the identity, so its eigenvalues are at most their number; what
-    # rounding makes of counts of a thousand million is not believed.
+    # The diagonal blocks are the identity, so no eigenvalue exceeds their number: what does is
+    # rounding, as with counts of a billion.
     root = 1 / np.sqrt(np.clip(values, 1e-6, n_free))
     return (vectors * root[:, None]) @ vectors.transpose(0, 2, 1)

@@ -1,17 +1,51 @@
 """Operations that are one loop each, with gradients of their own."""
 
-from helpers.ops.conditioned import conditioned_effects
+from helpers.ops.conditioned import conditioned_effects, conditioning, couple
 from helpers.ops.likelihood import masked_log_likelihood
 from helpers.ops.logits import cluster_logits
 from helpers.ops.normal import normal_log_density
-from helpers.ops.shares import masked_log_softmax, masked_shares, masked_softmax
+from helpers.ops.random import DrawnRV
+from helpers.ops.shares import (
+    masked_log_softmax,
+    masked_shares,
+    masked_softmax,
+    sum_of_chosen,
+)
+from helpers.ops.triangular import (
+    cholesky,
+    columns,
+    correlation_factor,
+    covariance_factor,
+    lower,
+    multiply,
+    multiply_lower,
+    precision,
+    side_by_side,
+    solve_lower,
+    solve_upper,
+)
 
 __all__ = [
+    "DrawnRV",
+    "cholesky",
     "cluster_logits",
+    "columns",
     "conditioned_effects",
+    "conditioning",
+    "correlation_factor",
+    "couple",
+    "covariance_factor",
+    "lower",
     "masked_log_likelihood",
     "masked_log_softmax",
     "masked_shares",
     "masked_softmax",
+    "multiply",
+    "multiply_lower",
     "normal_log_density",
+    "precision",
+    "side_by_side",
+    "solve_lower",
+    "solve_upper",
+    "sum_of_chosen",
 ]

@@ -13,7 +13,7 @@ import numpy as np
 
 @cache
 def factor_inverter(size: int) -> Callable:
-    """Make the function that inverts the factor of a covariance."""
+    """Return a function that inverts the factor of a covariance."""
 
     @numba.njit(error_model="numpy")
     def function(k, sd, entries, factor, inverse):
@@ -42,7 +42,7 @@ def factor_inverter(size: int) -> Callable:
 
 @cache
 def factor_inverter_backward(size: int) -> Callable:
-    """Make the function of its gradient."""
+    """Return a function for the gradient of that inversion."""
 
     @numba.njit(error_model="numpy")
     def function(k, sd, factor, inverse, by_inverse, by_sd, by_entries):

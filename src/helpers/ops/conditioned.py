@@ -12,15 +12,15 @@ from pytensor.graph.basic import Apply, Variable
 from pytensor.tensor import TensorLike, TensorVariable
 
 from helpers.ops._covariance import factor_inverter, factor_inverter_backward
-from helpers.ops.loop import Backward, Loop, as_doubles, is_connected, no_gradient
+from helpers.ops._loop import Backward, Loop, as_doubles, is_connected, no_gradient
 from helpers.ops.triangular import (
     Triangle,
     cholesky,
     columns,
-    correlation_factor,
+    covariance_factor,
+    lower,
     multiply,
     precision,
-    scaled,
     solve_lower,
     solve_upper,
 )
@@ -89,7 +89,7 @@ def couple(coupling: TensorLike, value: TensorVariable) -> TensorVariable:
 
 @cache
 def _prior_function(size: int) -> Callable:
-    """Make the function of a category's prior for a number of effects."""
+    """Return a function for a category's prior, with a number of effects."""
     invert_factor = factor_inverter(size)
 
     @numba.njit(error_model="numpy")
@@ -110,7 +110,7 @@ def _prior_function(size: int) -> Callable:
 
 @cache
 def _prior_backward_function(size: int) -> Callable:
-    """Make the function of its gradient."""
+    """Return a function for the gradient of that prior."""
 
     @numba.njit(error_model="numpy")
     def prior_backward(k, mean, inverse, precision, by_precision, by_shift, by_mean, by_inverse):
@@ -132,8 +132,9 @@ def _prior_backward_function(size: int) -> Callable:
     return prior_backward
 
 
+@cache
 def _forward_kernel(size: int) -> Callable:
-    """The loop for a number of effects: known to the compiler, it takes inner loops apart."""
+    """The loop for a number of effects: a constant, so that inner loops are unrolled."""
     prior = _prior_function(size)
 
     def kernel(value, mean, sd, entries, information, score, coupling):
@@ -205,6 +206,7 @@ def _forward_kernel(size: int) -> Callable:
     return kernel
 
 
+@cache
 def _backward_kernel(size: int) -> Callable:
     """The loop of the gradients for a number of effects."""
     prior, prior_backward = _prior_function(size), _prior_backward_function(size)
@@ -214,11 +216,10 @@ def _backward_kernel(size: int) -> Callable:
         n_clusters, n_free = theta.shape[:2]
         n_coupled = n_free * size
         coupled = coupling.shape[0] > 0
-        by_value = np.empty((n_clusters, n_free, size))
+        by_value = np.empty((n_clusters, n_coupled))
         by_precision = np.zeros((n_free, size, size))
         by_shift = np.zeros((n_free, size))
         by_t = np.empty(n_coupled)
-        by_sampled = np.empty(n_coupled)
         by_right = np.empty(size)
         by_c = np.empty((size, size))
         for cluster in range(n_clusters):
@@ -254,14 +255,11 @@ def _backward_kernel(size: int) -> Callable:
                             by_c[i, m] -= total * c[cluster, k, j, m]
                             by_c[j, m] -= total * c[cluster, k, i, m]
             for j in range(n_coupled):
-                by_sampled[j] = 0.0 if coupled else by_t[j]
+                by_value[cluster, j] = 0.0 if coupled else by_t[j]
             if coupled:
                 for i in range(n_coupled):
                     for j in range(n_coupled):
-                        by_sampled[j] += coupling[cluster, i, j] * by_t[i]
-            for k in range(n_free):
-                for i in range(size):
-                    by_value[cluster, k, i] = by_sampled[k * size + i]
+                        by_value[cluster, j] += coupling[cluster, i, j] * by_t[i]
         by_mean = np.empty((n_free, size))
         by_sd = np.empty((n_free, size))
         by_entries = np.empty(entries.shape)
@@ -274,7 +272,7 @@ def _backward_kernel(size: int) -> Callable:
             prior(k, mean, sd, entries, factor, inverse, precision, shift)
             prior_backward(k, mean, inverse, precision, by_precision, by_shift, by_mean, by_inverse)
             invert_factor_backward(k, sd, factor, inverse, by_inverse, by_sd, by_entries)
-        return by_value, by_mean, by_sd, by_entries
+        return by_value.reshape(theta.shape), by_mean, by_sd, by_entries
 
     return kernel
 
@@ -287,14 +285,15 @@ class ConditionedEffects(Loop):
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self.kernel = _forward_kernel(size)
+
+    @property
+    def kernel(self) -> Callable:
+        return _forward_kernel(self.size)
 
     def plain(self, value, mean, sd, entries, information, score, coupling):
         size = self.size
-        n_entries = size * (size - 1) // 2
         t = value if coupling.type.shape[0] == 0 else couple(coupling, value)
-        factor = scaled(correlation_factor(columns(entries, n_entries)), columns(sd, size))
-        h = [[information[..., i, j] for j in range(i + 1)] for i in range(size)]
+        factor, h = covariance_factor(sd, entries, size), lower(information, size)
         c, u = conditioning(columns(mean, size), factor, h, columns(score, size))
         shifted = [x + y for x, y in zip(columns(t, size), u, strict=True)]
         theta = pt.stack(solve_upper(c, shifted), axis=-1)
@@ -340,8 +339,14 @@ class ConditionedEffectsBackward(Backward):
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self.forward = ConditionedEffects(size)
-        self.kernel = _backward_kernel(size)
+
+    @property
+    def forward(self) -> ConditionedEffects:
+        return ConditionedEffects(self.size)
+
+    @property
+    def kernel(self) -> Callable:
+        return _backward_kernel(self.size)
 
 
 _NO_COUPLING = np.zeros((0, 0, 0))

@@ -5,8 +5,8 @@ import numpy as np
 import pytensor.tensor as pt
 from pytensor.tensor import TensorLike, TensorVariable
 
-from helpers.ops.loop import Loop, as_doubles, is_connected, no_gradient, plain_gradients
-from helpers.ops.shares import masked_log_softmax
+from helpers.ops._loop import Loop, as_doubles, is_connected, no_gradient, plain_gradients
+from helpers.ops.shares import masked_log_softmax, sum_of_chosen
 
 __all__ = ["masked_log_likelihood"]
 
@@ -14,12 +14,16 @@ __all__ = ["masked_log_likelihood"]
 @numba.njit(fastmath={"contract"}, error_model="numpy")
 def _exp_of_distances(x, power):
     """
-    Replace the numbers in `x`, none above 0, by their exponentials; `power` is room for as many.
+    Replace the numbers in `x`, all of them at most 0, by their exponentials.
+
+    `power` is scratch space of the same size.
 
     The library's exponential is a call for each number. These loops have no branch, so that a
     processor takes several numbers at a time: x = m log 2 + r with a whole m, where |r| < 0.35
     needs few terms of the series. Below the normal numbers (x < -708.7) the result is 0.
     """
+    # Here alone multiplications and additions may be contracted: that changes the rounding of a
+    # number by itself, whereas no order of sums, as in `_loop`, depends on it.
     # A double of this size, 1.5 * 2**52, keeps no fraction, and its last bits are the whole number.
     shift = 6755399441055744.0
     bits = power.view(np.int64)
@@ -66,7 +70,7 @@ def _likelihood_kernel(logits, value, n, available):
         total = 0
         chosen = 0.0
         impossible = False
-        no_number = False  # a logit that is none, or all of them minus infinity
+        undefined = False  # a NaN on the menu, or nothing above minus infinity
         for k in range(n_categories):
             y = value[i, k]
             distance = residual[i, k] - top
@@ -74,8 +78,8 @@ def _likelihood_kernel(logits, value, n, available):
             total += y
             chosen += y * distance if y > 0 else 0.0
             impossible |= (y < 0) | ((y > 0) & (not available[i, k]))
-            no_number |= distance != distance
-        if n[i] < 0 or no_number:
+            undefined |= distance != distance
+        if n[i] < 0 or undefined:
             proper = False
         totals[i] = total
         log_likelihood[i] = -np.inf if impossible or total != n[i] else chosen
@@ -101,8 +105,7 @@ class MaskedLogLikelihood(Loop):
     @staticmethod
     def plain(logits, value, n, available):
         log_p = masked_log_softmax(logits, available)
-        # A zero count contributes nothing, whatever its logit: 0 * -inf would be NaN.
-        chosen = pt.sum(pt.switch(pt.gt(value, 0), value * log_p, 0.0), axis=-1)
+        chosen = sum_of_chosen(value, log_p)
         impossible = pt.or_(pt.lt(value, 0), pt.and_(pt.gt(value, 0), pt.invert(available)))
         total = pt.sum(value, axis=-1)
         off_support = pt.or_(pt.any(impossible, axis=-1), pt.neq(total, n))
@@ -140,7 +143,7 @@ def masked_log_likelihood(
     Parameters
     ----------
     logits : tensor_like of float, shape (R, K)
-        Logits; those of unavailable categories are not looked at.
+        Logits; those of unavailable categories are ignored.
     value : tensor_like of int, shape (R, K)
         Counts.
     n : tensor_like of int, shape (R,)
@@ -156,8 +159,8 @@ def masked_log_likelihood(
     residual : TensorVariable, shape (R, K)
         :math:`y_k - n p_k`, its gradient.
     proper : TensorVariable of bool
-        Whether no total is negative, and in every row something on the menu has a logit above
-        minus infinity and no logit of the menu is not a number.
+        Whether no total is negative and, in every row, no logit on the menu is NaN and one at
+        least is above minus infinity.
 
     Examples
     --------

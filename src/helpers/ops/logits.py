@@ -4,7 +4,7 @@ import numpy as np
 import pytensor.tensor as pt
 from pytensor.tensor import TensorLike, TensorVariable
 
-from helpers.ops.loop import Backward, Loop, as_doubles
+from helpers.ops._loop import Backward, Loop, as_doubles
 
 __all__ = ["cluster_logits"]
 

@@ -1,20 +1,22 @@
 """The log-density of a few correlated normal effects, by cluster and category."""
 
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import pytensor.tensor as pt
 from pytensor.tensor import TensorLike, TensorVariable
 
 from helpers.ops._covariance import factor_inverter, factor_inverter_backward
-from helpers.ops.loop import Backward, Loop, as_doubles
-from helpers.ops.triangular import columns, correlation_factor, solve_lower
+from helpers.ops._loop import Backward, Loop, as_doubles
+from helpers.ops.triangular import columns, covariance_factor, solve_lower
 
 __all__ = ["normal_log_density"]
 
 
+@cache
 def _forward_kernel(size: int) -> Callable:
-    """The loop for a number of effects: known to the compiler, it takes inner loops apart."""
+    """The loop for a number of effects: a constant, so that inner loops are unrolled."""
     invert_factor = factor_inverter(size)
 
     def kernel(value, mean, sd, entries):
@@ -46,6 +48,7 @@ def _forward_kernel(size: int) -> Callable:
     return kernel
 
 
+@cache
 def _backward_kernel(size: int) -> Callable:
     """The loop of the gradients for a number of effects."""
     invert_factor, invert_factor_backward = factor_inverter(size), factor_inverter_backward(size)
@@ -92,7 +95,10 @@ class NormalLogDensity(Loop):
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self.kernel = _forward_kernel(size)
+
+    @property
+    def kernel(self) -> Callable:
+        return _forward_kernel(self.size)
 
     @property
     def backward(self) -> "NormalLogDensityBackward":
@@ -100,11 +106,10 @@ class NormalLogDensity(Loop):
 
     def plain(self, value, mean, sd, entries):
         size = self.size
-        sds = columns(sd, size)
-        factor = correlation_factor(columns(entries, size * (size - 1) // 2))
-        pairs = zip(columns(value, size), columns(mean, size), sds, strict=True)
-        z = solve_lower(factor, [(x - m) / s for x, m, s in pairs])
-        log_scale = sum(pt.log(s * row[-1]) for s, row in zip(sds, factor, strict=True))
+        factor = covariance_factor(sd, entries, size)
+        pairs = zip(columns(value, size), columns(mean, size), strict=True)
+        z = solve_lower(factor, [x - m for x, m in pairs])
+        log_scale = sum(pt.log(row[-1]) for row in factor)
         return -0.5 * (sum(x**2 for x in z) + size * np.log(2 * np.pi)) - log_scale
 
     def shapes(self, value, mean, sd, entries):
@@ -119,8 +124,14 @@ class NormalLogDensityBackward(Backward):
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self.forward = NormalLogDensity(size)
-        self.kernel = _backward_kernel(size)
+
+    @property
+    def forward(self) -> NormalLogDensity:
+        return NormalLogDensity(self.size)
+
+    @property
+    def kernel(self) -> Callable:
+        return _backward_kernel(self.size)
 
 
 def normal_log_density(

@@ -4,9 +4,9 @@ import numpy as np
 import pytensor.tensor as pt
 from pytensor.tensor import TensorLike, TensorVariable
 
-from helpers.ops.loop import Loop, as_doubles, no_gradient
+from helpers.ops._loop import Loop, as_doubles, no_gradient
 
-__all__ = ["masked_log_softmax", "masked_shares", "masked_softmax"]
+__all__ = ["masked_log_softmax", "masked_shares", "masked_softmax", "sum_of_chosen"]
 
 
 def masked_softmax(logits: TensorLike, available: TensorLike) -> TensorVariable:
@@ -16,14 +16,14 @@ def masked_softmax(logits: TensorLike, available: TensorLike) -> TensorVariable:
     Parameters
     ----------
     logits : tensor_like of float, shape (..., K)
-        Logits; those of unavailable categories are not looked at.
+        Logits; those of unavailable categories are ignored.
     available : tensor_like of bool, shape (..., K)
         Menus.
 
     Returns
     -------
     TensorVariable
-        Shape (..., K). A row without a menu is not a number.
+        Shape (..., K). NaN in rows with an empty menu.
 
     Examples
     --------
@@ -42,14 +42,14 @@ def masked_log_softmax(logits: TensorLike, available: TensorLike) -> TensorVaria
     Parameters
     ----------
     logits : tensor_like of float, shape (..., K)
-        Logits; those of unavailable categories are not looked at.
+        Logits; those of unavailable categories are ignored.
     available : tensor_like of bool, shape (..., K)
         Menus.
 
     Returns
     -------
     TensorVariable
-        Shape (..., K). A row without a menu is not a number.
+        Shape (..., K). NaN in rows with an empty menu.
 
     Examples
     --------
@@ -58,6 +58,33 @@ def masked_log_softmax(logits: TensorLike, available: TensorLike) -> TensorVaria
     array([-0.6931,    -inf, -0.6931])
     """
     return pt.special.log_softmax(pt.switch(available, logits, -np.inf), axis=-1)
+
+
+def sum_of_chosen(value: TensorLike, log_p: TensorLike) -> TensorVariable:
+    """
+    Sum of counts times log-probabilities, in which 0 times minus infinity is 0.
+
+    Parameters
+    ----------
+    value : tensor_like of int, shape (..., K)
+        Counts.
+    log_p : tensor_like of float, shape (..., K)
+        Log-probabilities.
+
+    Returns
+    -------
+    TensorVariable
+        Shape (...).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from helpers.ops import sum_of_chosen
+    >>> print(sum_of_chosen([0, 3], [-np.inf, -0.5]).eval())
+    -1.5
+    """
+    value, log_p = pt.as_tensor(value), pt.as_tensor(log_p)
+    return pt.sum(pt.switch(pt.gt(value, 0), value * log_p, 0.0), axis=-1)
 
 
 def _shares_kernel(logits, available):
@@ -111,14 +138,14 @@ def masked_shares(logits: TensorLike, available: TensorLike) -> TensorVariable:
     Parameters
     ----------
     logits : tensor_like of float, shape (R, K)
-        Logits; those of unavailable categories are not looked at.
+        Logits; those of unavailable categories are ignored.
     available : tensor_like of bool, shape (R, K)
         Menus.
 
     Returns
     -------
     TensorVariable
-        Shape (R, K); rows sum to 1. A row without a menu is not a number.
+        Shape (R, K); rows sum to 1. NaN in rows with an empty menu.
 
     Examples
     --------

@@ -17,10 +17,11 @@ __all__ = [
     "cholesky",
     "columns",
     "correlation_factor",
+    "covariance_factor",
     "lower",
     "multiply",
+    "multiply_lower",
     "precision",
-    "scaled",
     "side_by_side",
     "solve_lower",
     "solve_upper",
@@ -29,14 +30,15 @@ __all__ = [
 type Triangle = list[list[Any]]
 
 
-def lower(matrix: TensorVariable) -> Triangle:
-    """Entries on and below the diagonal of the last two axes."""
-    return [[matrix[..., i, j] for j in range(i + 1)] for i in range(matrix.type.shape[-1])]
+def lower(matrix: Any, size: int | None = None) -> Triangle:
+    """Entries on and below the diagonal of the last two axes; for `size` see `columns`."""
+    rows = range(matrix.type.shape[-1] if size is None else size)
+    return [[matrix[..., i, j] for j in range(i + 1)] for i in rows]
 
 
-def columns(tensor: TensorVariable, size: int | None = None) -> list[TensorVariable]:
+def columns(tensor: Any, size: int | None = None) -> list[Any]:
     """Entries of the last axis; its length must be given where PyTensor does not know it."""
-    return [tensor[..., i] for i in range(size or tensor.type.shape[-1])]
+    return [tensor[..., i] for i in range(tensor.type.shape[-1] if size is None else size)]
 
 
 def side_by_side(entries: Sequence[TensorVariable], like: TensorVariable) -> TensorVariable:
@@ -61,9 +63,11 @@ def correlation_factor(entries: Sequence[Any]) -> Triangle:
     return factor
 
 
-def scaled(factor: Triangle, sd: Sequence[Any]) -> Triangle:
-    """Multiply each row by the standard deviation of its effect."""
-    return [[x * s for x in row] for row, s in zip(factor, sd, strict=True)]
+def covariance_factor(sd: Any, entries: Any, size: int | None = None) -> Triangle:
+    """Cholesky factor of a covariance from standard deviations and `correlation_factor`."""
+    n_entries = None if size is None else size * (size - 1) // 2
+    factor = correlation_factor(columns(entries, n_entries))
+    return [[x * s for x in row] for row, s in zip(factor, columns(sd, size), strict=True)]
 
 
 def cholesky(a: Triangle) -> Triangle:
@@ -107,6 +111,11 @@ def precision(factor: Triangle) -> Triangle:
         [sum(inverse[k][i] * inverse[k][j] for k in range(i, size)) for j in range(i + 1)]
         for i in range(size)
     ]
+
+
+def multiply_lower(factor: Triangle, x: Sequence[Any]) -> list[Any]:
+    """Product of a lower triangular matrix and a vector."""
+    return [sum(entry * y for entry, y in zip(row, x, strict=False)) for row in factor]
 
 
 def multiply(a: Triangle, x: Sequence[Any]) -> list[Any]:

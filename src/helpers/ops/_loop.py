@@ -1,5 +1,5 @@
 """
-What an operation that is one loop is made of.
+Base classes of operations that are a single loop.
 
 PyTensor compiles a model operation by operation, and pays for each in compile time, in memory
 traffic and in a call. The few that do nearly all the work of this book's models are loops, which
@@ -27,8 +27,6 @@ from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_defa
 from pytensor.tensor import TensorLike, TensorVariable
 from pytensor.tensor.type import TensorType
 
-__all__ = ["Backward", "Loop", "as_doubles", "is_connected", "no_gradient", "plain_gradients"]
-
 
 class Loop(Op):
     """
@@ -43,10 +41,14 @@ class Loop(Op):
     __props__: tuple[str, ...] = ()
     dtypes: tuple[str, ...] = ("float64",)
 
-    # With arguments of their own, so not as methods to be overridden.
-    kernel: Callable
+    # Their arguments differ by subclass, so they are not methods to be overridden.
     plain: Callable
     shapes: Callable
+
+    @property
+    def kernel(self) -> Callable:
+        """The loop."""
+        raise NotImplementedError
 
     @property
     def backward(self) -> "Backward | None":
@@ -92,9 +94,13 @@ class Backward(Loop):
     `forward` that spare it work.
     """
 
-    forward: Loop
     n_cotangents = 1
     n_kept = 0
+
+    @property
+    def forward(self) -> Loop:
+        """The loop that this is the gradient of."""
+        raise NotImplementedError
 
     def plain(self, *inputs: TensorVariable) -> list[Variable]:
         cotangents = inputs[: self.n_cotangents]
@@ -148,32 +154,17 @@ def _as_plain(fgraph, node):
     return _as_list(node.op.plain(*node.inputs))
 
 
-optdb.register("fused_loops_as_plain_graphs", dfs_rewriter(_as_plain), "jax", position=0.01)
+optdb.register("loops_as_plain_graphs", dfs_rewriter(_as_plain), "jax", position=0.01)
 
 
 def plain_gradients(
     function: Callable, inputs: Sequence[Variable], n_wrt: int, cotangents: Sequence
 ) -> list[Variable]:
     """
-    Gradients of a function of tensors in its first inputs, given those of its outputs.
+    Gradients of a function of tensors in its first `n_wrt` inputs, given those of its outputs.
 
     The function is built on fresh inputs: those of a node may depend on each other, and then
     derivatives in one of them would include what passes through the others.
-
-    Parameters
-    ----------
-    function : callable
-        From tensors to a list of tensors.
-    inputs : sequence of TensorVariable
-        Where the gradients are taken.
-    n_wrt : int
-        Number of inputs, the first ones, that they are taken in.
-    cotangents : sequence of TensorVariable
-        Gradients of the outputs; disconnected ones are left out.
-
-    Returns
-    -------
-    list of TensorVariable
     """
     fresh = [x.type() for x in inputs]
     known = {
@@ -189,52 +180,17 @@ def plain_gradients(
 
 
 def is_connected(cotangent: Variable) -> bool:
-    """
-    Whether anything depends on the output that this is the gradient of.
-
-    Parameters
-    ----------
-    cotangent : Variable
-        Gradient of an output.
-
-    Returns
-    -------
-    bool
-    """
+    """Whether anything depends on the output that this is the gradient of."""
     return not isinstance(cotangent.type, DisconnectedType)
 
 
 def no_gradient(inputs: Sequence[Variable], gradients: Sequence[Variable]) -> list[Variable]:
-    """
-    Gradients of the first inputs, followed by none for the others, which are data.
-
-    Parameters
-    ----------
-    inputs : sequence of Variable
-        All inputs.
-    gradients : sequence of Variable
-        Gradients of the first ones.
-
-    Returns
-    -------
-    list of Variable
-    """
+    """Gradients of the first inputs, followed by none for the others, which are data."""
     return [*gradients, *[disconnected_type() for _ in inputs[len(gradients) :]]]
 
 
 def as_doubles(*tensors: TensorLike) -> list[TensorVariable]:
-    """
-    Coerce to tensors in double precision.
-
-    Parameters
-    ----------
-    *tensors : tensor_like
-        Numbers.
-
-    Returns
-    -------
-    list of TensorVariable
-    """
+    """Coerce to tensors in double precision."""
     return [pt.as_tensor(x).astype("float64") for x in tensors]
 
 
