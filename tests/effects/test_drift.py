@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pymc as pm
 import pytest
-from pytensor.compile.mode import Mode
+from oracles import PLAIN
 from scipy import stats
 from scipy.special import softmax
 
@@ -18,7 +18,6 @@ from helpers import (
 )
 from helpers.effects import date_gaps, expand_likelihood, random_walk, walk_at
 
-PLAIN = Mode(linker="py", optimizer="fast_compile")
 DATES = [1977, 1979, 1985, 1986]
 GAPS = np.array([2, 6, 1]) / 3
 WEIGHTS = np.array([[1, 1], [0, 1], [1, 2], [1, 0.5]])

@@ -124,8 +124,8 @@ class TestExpansion:
             # B B' is the covariance of t = C'(theta - estimate) over all categories.
             penalised = full + np.eye(3 * size)
             factors = np.zeros((3, size, 3, size))
-            own = np.linalg.cholesky(information + np.eye(size))
-            factors[np.arange(3), :, np.arange(3)] = own
+            block_factors = np.linalg.cholesky(information + np.eye(size))
+            factors[np.arange(3), :, np.arange(3)] = block_factors
             factors = factors.reshape(penalised.shape)
             expected = factors.T @ np.linalg.inv(penalised) @ factors
             np.testing.assert_allclose(coupling[c] @ coupling[c].T, expected, atol=1e-4)
