@@ -42,7 +42,7 @@ class DrawnRV(SymbolicRandomVariable):
 
     options: tuple[str, ...] = ()
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         for name in self.options:
             setattr(self, name, kwargs.pop(name))
         super().__init__(*args, **kwargs)
@@ -64,11 +64,11 @@ class DrawnRV(SymbolicRandomVariable):
         outputs = list(cls.draw(*inputs, **options))
         return cls(inputs=inputs, outputs=outputs, **options)(*inputs)
 
-    def rebuild_rv(self, *args, **kwargs):
+    def rebuild_rv(self, *args: Any, **kwargs: Any) -> TensorVariable:
         return self.rv_op(*args, **{name: getattr(self, name) for name in self.options}, **kwargs)
 
     # Operations with equal graphs are merged, and not all options are seen in the graph.
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         return super().__eq__(other) and all(
             np.array_equal(getattr(self, name), getattr(other, name)) for name in self.options
         )
