@@ -13,7 +13,7 @@ LONGEST_FIRST = [
     "test_analysis",
     "test_run",
     "test_loops",
-    "test_effects",
+    "test_correlated",
     "test_regression",
 ]
 
