@@ -21,14 +21,12 @@ from helpers import simulate_counts
 from helpers.ops.conditioned import ConditionedEffects, ConditionedEffectsBackward
 from helpers.ops.likelihood import MaskedLogLikelihood
 from helpers.ops.logits import ClusterLogits, ClusterLogitsBackward
-from helpers.ops.normal import NormalLogDensity, NormalLogDensityBackward
 from helpers.ops.shares import MaskedShares, masked_shares
 
 LOOPS = {
     "none": (),
     "logits": (ClusterLogits, ClusterLogitsBackward),
     "likelihood": (MaskedLogLikelihood,),
-    "density": (NormalLogDensity, NormalLogDensityBackward),
     "conditioned": (ConditionedEffects, ConditionedEffectsBackward),
 }
 

@@ -18,13 +18,11 @@ from helpers.ops import (
     conditioned_effects,
     masked_log_likelihood,
     masked_shares,
-    normal_log_density,
 )
 from helpers.ops._loop import Loop, _sources
 from helpers.ops.conditioned import ConditionedEffects
 from helpers.ops.likelihood import MaskedLogLikelihood, _exp_of_distances
 from helpers.ops.logits import ClusterLogits
-from helpers.ops.normal import NormalLogDensity
 from helpers.ops.shares import MaskedShares
 
 C, K, R = 4, 3, 11
@@ -49,12 +47,6 @@ def example(which):
         t = rng.normal(size=(C, K, size))
         inputs = [t, mean, sd, entries, root @ root.mT, b, coupling]
         return ConditionedEffects(size), inputs, 4 if size > 1 else 3
-    if which.startswith("density"):
-        size = int(which.split()[1])
-        mean, sd = rng.normal(size=(K, size)), rng.gamma(2, size=(K, size))
-        entries = rng.uniform(-0.6, 0.6, (K, size * (size - 1) // 2))
-        effects = rng.normal(size=(C, K, size))
-        return NormalLogDensity(size), [effects, mean, sd, entries], 4 if size > 1 else 3
     if which.startswith("logits"):
         n_effects, reference = (int(x) for x in which.split()[1:])
         effects = rng.normal(size=(C, K, n_effects))
@@ -69,9 +61,6 @@ def example(which):
 
 
 EXAMPLES = [
-    "density 1",
-    "density 2",
-    "density 3",
     "conditioned 1",
     "conditioned 2",
     "conditioned 2 coupled",
@@ -169,15 +158,6 @@ class TestAgainstScipy:
         for i, on in enumerate(available):
             np.testing.assert_allclose(got[i, on], special.softmax(logits[i, on]), rtol=1e-14)
             assert not got[i, ~on].any()
-
-    @pytest.mark.parametrize("size", [1, 2, 3])
-    def test_density(self, size):
-        _, (effects, mean, sd, entries), _ = example(f"density {size}")
-        got = normal_log_density(effects, mean, sd, entries).eval()
-        for k in range(K):
-            factor = sd[k, :, None] * correlation_factor(entries[k], size)
-            normal = stats.multivariate_normal(mean[k], factor @ factor.T)
-            np.testing.assert_allclose(got[:, k], normal.logpdf(effects[:, k]), rtol=1e-10)
 
     @pytest.mark.parametrize("size", [1, 2, 3])
     def test_conditioned_effects(self, size):
@@ -294,13 +274,6 @@ class TestMisfit:
         with pytest.raises(ValueError, match="fit|not for these"):
             conditioned_effects(*inputs)[0].eval()
 
-    @pytest.mark.parametrize("which", [1, 2, 3])
-    def test_density(self, which):
-        _, inputs, _ = example("density 2")
-        inputs[which] = np.repeat(inputs[which], 2, axis=0)
-        with pytest.raises(ValueError, match="do not fit"):
-            normal_log_density(*inputs).eval()
-
 
 @pytest.fixture(scope="module")
 def model():
@@ -325,8 +298,6 @@ class TestInModels:
             "ConditionedEffects",
             "ConditionedEffectsBackward",
             "MaskedLogLikelihood",
-            "NormalLogDensity",
-            "NormalLogDensityBackward",
         }
 
     def test_the_density_is_that_of_the_plain_graph(self, model):

@@ -50,8 +50,6 @@ MEANINGS = {
     "ClusterLogitsBackward": "its gradient: sums over each cluster's rows",
     "MaskedLogLikelihood": "masked multinomial of each row, with its gradient",
     "MaskedShares": "probabilities over each row's menu",
-    "NormalLogDensity": "normal density of each cluster's effects",
-    "NormalLogDensityBackward": "its gradient",
     "ConditionedEffects": "effects from what is sampled for them, with their log-density",
     "ConditionedEffectsBackward": "its gradient",
 }

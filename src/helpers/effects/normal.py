@@ -8,9 +8,8 @@ import pytensor.tensor as pt
 from pymc.distributions.distribution import Continuous, _support_point
 from pytensor.tensor import TensorLike, TensorVariable
 
-from helpers.ops.normal import normal_log_density
 from helpers.ops.random import DrawnRV
-from helpers.ops.triangular import columns, covariance_factor, multiply_lower
+from helpers.ops.triangular import columns, covariance_factor, multiply_lower, solve_lower
 
 __all__ = ["ClusterNormal", "CorrelatedNormal", "JointNormal"]
 
@@ -98,8 +97,9 @@ class CorrelatedNormal(Continuous):
     r"""
     Multivariate normal of a few effects, given by standard deviations and correlations.
 
-    The same distribution as :class:`pymc.MvNormal`. Unlike it, its log-density is one loop over
-    clusters and categories, which compiles in little time.
+    The same distribution as :class:`pymc.MvNormal`. Unlike it, its log-density is written out entry
+    by entry: a few elementwise operations, which compile in little time, in place of a call to
+    LAPACK for each cluster and category.
 
     .. math::
 
@@ -154,7 +154,12 @@ class CorrelatedNormal(Continuous):
 
     def logp(value, start, mu, sd, entries):
         """Log-density of effects, on the last axis."""
-        return normal_log_density(value, mu, sd, entries)
+        size = mu.type.shape[-1]
+        factor = covariance_factor(sd, entries, size)
+        pairs = zip(columns(value, size), columns(mu, size), strict=True)
+        z = solve_lower(factor, [x - m for x, m in pairs])
+        log_scale = sum(pt.log(row[-1]) for row in factor)
+        return -0.5 * (sum(x**2 for x in z) + size * np.log(2 * np.pi)) - log_scale
 
 
 class JointNormalRV(EffectsRV):

@@ -3,7 +3,6 @@
 from helpers.ops.conditioned import conditioned_effects, conditioning, couple
 from helpers.ops.likelihood import masked_log_likelihood
 from helpers.ops.logits import cluster_logits
-from helpers.ops.normal import normal_log_density
 from helpers.ops.random import DrawnRV
 from helpers.ops.shares import (
     masked_log_softmax,
@@ -42,7 +41,6 @@ __all__ = [
     "masked_softmax",
     "multiply",
     "multiply_lower",
-    "normal_log_density",
     "precision",
     "side_by_side",
     "solve_lower",
