@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from helpers.diagnostics.by_category import category_checks, verdict_text
+from helpers.diagnostics import category_checks, verdict_text
 
 NAMES = ["soup", "stew", "salad"]
 

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from helpers import CategoryCounts
-from helpers.diagnostics.hidden_cells import hidden_cell_table, hide_cells, predict_hidden
+from helpers.diagnostics import hidden_cell_table, hide_cells, predict_hidden
 
 NAMES = ["soup", "stew", "salad", "pie"]
 SHARES = np.array([0.1, 0.2, 0.3, 0.4])
@@ -121,7 +121,7 @@ class TestPredict:
     def test_is_the_posterior_of_the_total_with_a_prior_of_one_over_n(self):
         """Brute force: every total up to 20,000, with probability 1/n, seen through a binomial."""
         seen, q = 7, 0.4
-        data = CategoryCounts([[0, 3, 4, 0]], [[True] * 4], NAMES)
+        data = CategoryCounts([[5, 2, 4, 1]], [[True] * 4], NAMES)
         p = np.array([0.4, 0.2, 0.3, 0.1])
         shares = np.broadcast_to(p, (100_000, 1, 4))
         drawn = predict_hidden(data, [[True, False, False, False]], shares, random_seed=1)[:, 0]

@@ -1,7 +1,9 @@
 """Has it converged, is the truth recovered, where does the time go?"""
 
+from helpers.diagnostics.by_category import category_checks, verdict_text
 from helpers.diagnostics.convergence import ConvergenceError, check_convergence
 from helpers.diagnostics.gradient import compile_gradient
+from helpers.diagnostics.hidden_cells import hidden_cell_table, hide_cells, predict_hidden
 from helpers.diagnostics.intervals import INTERVAL, interval, interval_table
 from helpers.diagnostics.operations import profile_operations
 from helpers.diagnostics.predictive import PredictiveCheck, pearson_statistic, predictive_check
@@ -13,14 +15,19 @@ __all__ = [
     "ConvergenceError",
     "PredictiveCheck",
     "RecoveryError",
+    "category_checks",
     "check_convergence",
     "check_recovery",
     "compile_gradient",
     "expected_seconds",
+    "hidden_cell_table",
+    "hide_cells",
     "interval",
     "interval_table",
     "pearson_statistic",
+    "predict_hidden",
     "predictive_check",
     "profile_model",
     "profile_operations",
+    "verdict_text",
 ]

@@ -96,7 +96,7 @@ def category_checks(
     only if it also lies outside the central 98 % of a binomial distribution of that many cells. A
     ratio of totals fails only if it is also outside the 98 % interval that the residuals of its
     rows give (from the data: a model with far too much scatter would excuse any shift); a median of
-    dates, only if chance alone would put so many dates on that side of 1 in fewer than 2 % of cases.
+    dates, only if chance alone would put so many of them on that side of 1 in under 2 % of tables.
     A category with fewer than 30 cells can fail, but not fit.
 
     **Error rates.** How many of 100 categories fail, of 400 simulated tables for each figure:
