@@ -2,7 +2,9 @@
 
 Run `python data/build/spain.py`. It reads the result files that ship inside the PyPI package
 interregnum 0.4.1 and data/spain_list_families.csv, which says what family each list belongs to.
-After editing that table, `--refresh` fills in its computed columns again.
+After editing that table, `--refresh` fills in its computed columns again. `--alternative` gives the
+lists of data/spain_list_families_alternative.csv their other family, and makes
+data/spain_elections_alternative.csv.
 """
 
 import argparse
@@ -16,6 +18,7 @@ from pathlib import Path
 
 DATA = Path(__file__).resolve().parents[1]
 FAMILIES_CSV = DATA / "spain_list_families.csv"
+ALTERNATIVE_CSV = DATA / "spain_list_families_alternative.csv"
 
 VERSION = "0.4.1"
 SOURCE_FOLDER = "tests/examples/es/generales"
@@ -159,10 +162,30 @@ def read_families(statistics, refresh):
     return {entry["list"]: entry["family"] for entry in table}
 
 
+def read_alternative(families):
+    """Return list -> family, the other family for each arguable list."""
+    with ALTERNATIVE_CSV.open(encoding="utf-8", newline="") as file:
+        table = list(csv.DictReader(file))
+    names = [entry["list"] for entry in table]
+    problems = [f"{n} stands twice" for n in sorted(set(names)) if names.count(n) > 1]
+    problems += [f"{n} is not in {FAMILIES_CSV.name}" for n in names if n not in families]
+    problems += [
+        f"{entry['list']} has the unknown family {entry['family']!r}"
+        for entry in table
+        if entry["family"] not in FAMILIES
+    ]
+    problems += [
+        f"{entry['list']} is {entry['family']} anyway"
+        for entry in table
+        if entry["family"] == families.get(entry["list"])
+    ]
+    if problems:
+        sys.exit(f"{ALTERNATIVE_CSV.name}: " + "; ".join(problems))
+    return families | {entry["list"]: entry["family"] for entry in table}
+
+
 def add_family_votes(row, families):
     # A family without a list stays out of the dict, so its cell stays empty: not on the menu.
-    # "other" is on every menu by definition: in 70 rows no such list stood, and it holds 0.
-    row["n_other"] = 0
     for name, count in row["votes"].items():
         column = f"n_{families.get(name, 'other')}"
         row[column] = row.get(column, 0) + count
@@ -178,7 +201,10 @@ def to_csv(columns, rows):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=DATA / "spain_elections.csv")
+    parser.add_argument("--out", type=Path, help="where to write, if not to data/")
+    parser.add_argument(
+        "--alternative", action="store_true", help="give arguable lists their other family"
+    )
     parser.add_argument(
         "--refresh", action="store_true", help="also rewrite what is computed in the families table"
     )
@@ -186,11 +212,14 @@ def main():
 
     rows = read_source()
     families = read_families(list_statistics(rows), arguments.refresh)
+    out = DATA / "spain_elections.csv"
+    if arguments.alternative:
+        families, out = read_alternative(families), DATA / "spain_elections_alternative.csv"
     for row in rows:
         add_family_votes(row, families)
     rows.sort(key=lambda row: (row["date"], row["province"]))
     text = to_csv((*COLUMNS, *(f"n_{family}" for family in FAMILIES)), rows)
-    arguments.out.write_text(text, encoding="utf-8", newline="")
+    (arguments.out or out).write_text(text, encoding="utf-8", newline="")
 
 
 if __name__ == "__main__":

@@ -37,6 +37,18 @@ def votes(table):
 
 
 @pytest.fixture(scope="module")
+def alternative():
+    table = pd.read_csv(DATA / "spain_elections_alternative.csv", parse_dates=["date"])
+    return table.rename(columns=lambda name: name.removeprefix("n_"))
+
+
+@pytest.fixture(scope="module")
+def other_families():
+    table = pd.read_csv(DATA / "spain_list_families_alternative.csv")
+    return table.set_index("list")
+
+
+@pytest.fixture(scope="module")
 def families():
     return pd.read_csv(DATA / "spain_list_families.csv").set_index("list")
 
@@ -97,16 +109,14 @@ def test_elections_are_on_the_days_they_were_held(table):
 
 
 def test_counts_are_whole_and_positive_where_on_the_menu(votes):
-    listed = votes.drop(columns="other")
-    assert ((listed > 0) | listed.isna()).all(axis=None)
-    assert (listed.fillna(0) % 1 == 0).all(axis=None)
-    assert (votes.other >= 0).all()  # NaN would fail: other is on every menu
+    assert ((votes > 0) | votes.isna()).all(axis=None)
+    assert (votes.fillna(0) % 1 == 0).all(axis=None)
 
 
 def test_share_of_unavailable_cells_and_number_of_menus(votes):
     off = votes.isna()
-    assert off.mean(axis=None) == pytest.approx(0.1189, abs=5e-5)
-    assert len(off.drop_duplicates()) == 17
+    assert off.mean(axis=None) == pytest.approx(0.1318, abs=5e-5)
+    assert len(off.drop_duplicates()) == 22
     assert off.sum().to_dict() == {
         "farleft": 4,
         "left": 0,
@@ -115,7 +125,7 @@ def test_share_of_unavailable_cells_and_number_of_menus(votes):
         "right": 2,
         "farright": 146,
         "regional": 191,
-        "other": 0,
+        "other": 70,
     }
 
 
@@ -129,6 +139,7 @@ def test_share_of_unavailable_cells_and_number_of_menus(votes):
         ("Barcelona", 1989, "green", True),  # four lists of greens
         ("Madrid", 2000, "farright", True),  # several, all below 1 %
         ("Madrid", 2015, "farright", True),  # Vox
+        ("Burgos", 1982, "other", False),  # parties of the whole country alone
     ],
 )
 def test_menus_known_from_history(table, votes, province, year, family, on):
@@ -191,6 +202,52 @@ def test_table_is_remade_to_the_byte(spain, tmp_path, monkeypatch):
 
 
 @needs_source
+def test_alternative_table_is_remade_to_the_byte(spain, tmp_path, monkeypatch):
+    out = tmp_path / "again.csv"
+    monkeypatch.setattr("sys.argv", ["spain.py", "--alternative", "--out", str(out)])
+    spain.main()
+    assert out.read_bytes() == (DATA / "spain_elections_alternative.csv").read_bytes()
+
+
+def test_alternative_moves_votes_between_families_and_loses_none(
+    table, votes, alternative, families, other_families
+):
+    assert (alternative[["province", "date"]] == table[["province", "date"]]).all(axis=None)
+    assert (alternative[votes.columns].sum(axis=1) == votes.sum(axis=1)).all()
+    gain = other_families.family.to_frame().join(families.votes).groupby("family").votes.sum()
+    loss = families.loc[other_families.index].groupby("family").votes.sum()
+    expected = votes.sum() + gain.reindex(votes.columns, fill_value=0)
+    expected -= loss.reindex(votes.columns, fill_value=0)
+    assert alternative[votes.columns].sum().to_dict() == expected.to_dict()
+    assert ((alternative[votes.columns] > 0) | alternative[votes.columns].isna()).all(axis=None)
+
+
+def test_alternative_family_is_another_one_with_a_reason(spain, families, other_families):
+    assert other_families.index.is_unique and other_families.reason.notna().all()
+    assert set(other_families.family) <= set(spain.FAMILIES)
+    assert (other_families.family != families.family[other_families.index]).all()
+
+
+@pytest.mark.parametrize(
+    ("edit", "complaint"),
+    [
+        (lambda rows: [*rows, rows[0]], "stands twice"),
+        (lambda rows: [{**rows[0], "list": "NOBODY"}], "NOBODY is not in spain_list_families.csv"),
+        (lambda rows: [{**rows[0], "family": "middle"}], "unknown family 'middle'"),
+        (lambda rows: [{**rows[0], "family": "farleft"}], "is farleft anyway"),
+    ],
+)
+def test_faulty_alternatives_are_refused(spain, families, tmp_path, monkeypatch, edit, complaint):
+    with (DATA / "spain_list_families_alternative.csv").open(encoding="utf-8", newline="") as file:
+        rows = edit(list(csv.DictReader(file)))
+    path = tmp_path / "alternative.csv"
+    path.write_text(spain.to_csv(("list", "family", "reason"), rows), encoding="utf-8")
+    monkeypatch.setattr(spain, "ALTERNATIVE_CSV", path)
+    with pytest.raises(SystemExit, match=complaint):
+        spain.read_alternative(families.family.to_dict())
+
+
+@needs_source
 def test_families_cover_every_list_of_one_per_cent(spain, families):
     assert families.index.is_unique
     assert set(families.family) == set(spain.FAMILIES)
@@ -226,7 +283,7 @@ def test_telltale_names_are_in_the_table_or_left_out_on_purpose(spain, families)
     assert set(families.family[falangist]) == {"farright"}
 
 
-def test_readme_has_the_numbers_of_the_tables(votes, families):
+def test_readme_has_the_numbers_of_the_tables(votes, families, alternative, other_families):
     readme = (DATA / "README.md").read_text(encoding="utf-8")
     off = votes.isna()
     share, menus = off.mean(axis=None), len(off.drop_duplicates())
@@ -235,7 +292,16 @@ def test_readme_has_the_numbers_of_the_tables(votes, families):
     stated = dict(re.findall(r"^\| (\w+) \| (\d+) \|", readme, flags=re.M))
     rows_off = off.sum()[lambda count: count > 0]
     assert {family: int(count) for family, count in stated.items()} == rows_off.to_dict()
-    assert f"In {(votes.other == 0).sum()} rows no such list stood" in readme
+    off = alternative[votes.columns].isna()
+    share, menus = off.mean(axis=None), len(off.drop_duplicates())
+    sentence = f"{share:.1%} of the cells ({off.sum(axis=None)}) are empty, in {menus} different"
+    assert sentence.replace("%", " %", 1) in readme
+    assert all(f"{family} in {n}" in readme for family, n in off.sum()[lambda n: n > 0].items())
+    moved = families.votes[other_families.index].sum() / votes.sum().sum()
+    assert f"names {len(other_families)} of them" in readme
+    assert f"{100 * moved:.1f} % of all votes for lists" in readme
+    green = alternative["green"].sum() / votes["green"].sum()
+    assert f"Green falls to {100 * green:.0f} % of its votes" in readme
     by_name = families.family[families.note.str.startswith("by name: ", na=False)]
     for family, count in by_name.value_counts().items():
         assert f"{family} ({count})" in readme
