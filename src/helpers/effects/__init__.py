@@ -1,29 +1,37 @@
 """What varies by cluster and date: covariances, parametrisations, the pilot, drift."""
 
 from helpers.effects.conditioned import Conditioned, Quadratic
+from helpers.effects.contrasts import ContrastNormal, CorrelatedContrasts, pooled_spreads
 from helpers.effects.correlated import (
     CENTRINGS,
     COVARIANCES,
     cluster_intercepts,
     correlated_effects,
 )
-from helpers.effects.drift import date_gaps, random_walk, walk_at
+from helpers.effects.drift import ConditionedSteps, date_gaps, random_walk, walk_at
 from helpers.effects.normal import ClusterNormal, CorrelatedNormal, JointNormal
 from helpers.effects.pilot import Expansion, expand_likelihood
+from helpers.effects.scatter import ConditionedRows, RowScatter
 
 __all__ = [
     "CENTRINGS",
     "COVARIANCES",
     "ClusterNormal",
     "Conditioned",
+    "ConditionedRows",
+    "ConditionedSteps",
+    "ContrastNormal",
+    "CorrelatedContrasts",
     "CorrelatedNormal",
     "Expansion",
     "JointNormal",
     "Quadratic",
+    "RowScatter",
     "cluster_intercepts",
     "correlated_effects",
     "date_gaps",
     "expand_likelihood",
+    "pooled_spreads",
     "random_walk",
     "walk_at",
 ]

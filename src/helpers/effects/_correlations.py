@@ -53,12 +53,20 @@ def correlations_by_category(
     for i, j in pairs:
         left = prod(pt.sqrt(1 - partial[i, k] ** 2) for k in range(j))
         entries.append(partial[i, j] * left)
-    factor, corr = correlation_factor(entries), np.eye(n_effects)
-    for i, j in pairs:
-        r = sum(x * y for x, y in zip(factor[i], factor[j], strict=False))
-        corr = corr + r[:, None, None] * _both_ways(i, j, n_effects)
-    pm.Deterministic(f"{name}_corr", corr, dims=(category, effect, copy_of(effect)))
-    return pt.specify_shape(pt.stack(entries, axis=-1), (n_categories, len(pairs)))
+    together = pt.specify_shape(pt.stack(entries, axis=-1), (n_categories, len(pairs)))
+    register_correlations(f"{name}_corr", together, category, effect)
+    return together
+
+
+def register_correlations(name: str, entries: TensorVariable, category: str, effect: str) -> None:
+    """Register each category's correlation matrix, given the entries of its Cholesky factor."""
+    n_effects = len(pm.modelcontext(None).coords[effect])
+    factor, corr = correlation_factor(columns(entries)), np.eye(n_effects)
+    for i in range(n_effects):
+        for j in range(i):
+            r = sum(x * y for x, y in zip(factor[i], factor[j], strict=False))
+            corr = corr + r[:, None, None] * _both_ways(i, j, n_effects)
+    pm.Deterministic(name, corr, dims=(category, effect, copy_of(effect)))
 
 
 def _both_ways(i, j, size):

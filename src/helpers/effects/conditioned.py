@@ -10,6 +10,7 @@ from pytensor.graph.basic import Variable
 from pytensor.tensor import TensorVariable
 
 from helpers.ops.conditioned import conditioned_effects, conditioning, couple
+from helpers.ops.contrasts import contrast_covariance
 from helpers.ops.triangular import (
     Triangle,
     cholesky,
@@ -90,6 +91,10 @@ class Conditioned(Transform):
     joint : bool
         Whether the variable is a :class:`~helpers.effects.JointNormal`, whose categories are
         correlated; then the prior's block of each category stands for :math:`\Sigma`.
+    reference : int, optional
+        Given, the variable is a :class:`~helpers.effects.ContrastNormal` or
+        :class:`~helpers.effects.CorrelatedContrasts` with this reference; then the covariance of
+        each contrast by itself stands for :math:`\Sigma`.
 
     Raises
     ------
@@ -112,6 +117,7 @@ class Conditioned(Transform):
         coupling: np.ndarray | None = None,
         *,
         joint: bool = False,
+        reference: int | None = None,
     ) -> None:
         information, score = np.asarray(information, dtype=float), np.asarray(score, dtype=float)
         #: Whether effects are single numbers, without an axis of their own.
@@ -119,18 +125,27 @@ class Conditioned(Transform):
         matrices = information[..., None, None] if self.single else information
         vectors = score[..., None] if self.single else score
         _check_expansion(matrices, vectors)
-        self.information, self.score, self.joint = matrices, vectors, joint
+        self.information, self.score = matrices, vectors
+        self.joint, self.reference = joint, reference
         # The centre under a standard normal prior: the default start of the sampler, the prior's
         # mean, would be hundreds of standard deviations away where counts are many.
         unit = matrices + np.eye(vectors.shape[-1])
         self.start = np.linalg.solve(unit, vectors[..., None])[..., 0].reshape(score.shape)
         self.coupling = None if coupling is None else _checked_coupling(coupling, score.shape)
-        self.ndim_supp = int(not self.single) + int(joint or coupling is not None)
+        together = joint or reference is not None or coupling is not None
+        self.ndim_supp = int(not self.single) + int(together)
 
     def _loop(
         self, value: TensorVariable, inputs: tuple
     ) -> tuple[TensorVariable, TensorVariable] | None:
         """Effects and log-determinant by one loop, where clusters share the prior."""
+        expansion = self.information, self.score, self.coupling
+        if self.reference is not None:
+            by_effect = value[..., None] if self.single else value
+            theta, log_det = conditioned_effects(
+                by_effect, *self._of_contrasts(inputs), *expansion, joint=True
+            )
+            return (theta[..., 0] if self.single else theta), log_det
         if self.joint or self.single or self.score.ndim != 3:
             return None
         mean, sd, entries = parameters = [pt.as_tensor(x) for x in inputs[-3:]]
@@ -138,14 +153,27 @@ class Conditioned(Transform):
         fitting = None, self.score.shape[1]
         if any(x.ndim != 2 or x.type.shape[0] not in fitting for x in parameters):
             return None
-        return conditioned_effects(
-            value, mean, sd, entries, self.information, self.score, self.coupling
-        )
+        return conditioned_effects(value, mean, sd, entries, *expansion)
+
+    def _of_contrasts(self, inputs: tuple) -> tuple:
+        """Mean, standard deviations and correlations of each contrast, with an axis of effects."""
+        if self.single:
+            mean, sd = inputs[-2:]
+            parameters = mean[:, None], sd[:, None], pt.zeros((sd.type.shape[0], 0))
+        else:
+            parameters = inputs[-3:]
+        mean, sd, entries = parameters
+        assert self.reference is not None
+        return mean, *contrast_covariance(sd, entries, self.reference)
 
     def _conditioning(self, inputs: tuple) -> tuple[Triangle, list]:
         """C and u, which what is sampled is relative to."""
         factor: Triangle
-        if self.single:
+        if self.reference is not None:
+            mean, sd, entries = self._of_contrasts(inputs)
+            size = self.score.shape[-1]
+            means, factor = columns(mean, size), covariance_factor(sd, entries, size)
+        elif self.single:
             mean, sd = inputs[-2:]
             means, factor = [mean], [[sd]]
         elif self.joint:
@@ -191,7 +219,8 @@ class Conditioned(Transform):
             log_det = -sum(pt.log(row[-1]) for row in c)
             log_det = pt.broadcast_to(log_det, value.shape if self.single else value.shape[:-1])
         if self.coupling is not None:
-            log_det = log_det + self._coupling_log_det
+            of_coupling = self._coupling_log_det
+            log_det += of_coupling if self.reference is None else of_coupling.sum(axis=-1)
         return pt.sum(log_det, axis=-1) if self.joint else log_det
 
     @cached_property

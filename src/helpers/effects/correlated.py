@@ -13,10 +13,13 @@ from helpers.effects._correlations import (
     correlations_by_category,
     correlations_of_all,
     kronecker_sd,
+    register_correlations,
 )
 from helpers.effects.conditioned import Conditioned, Quadratic
+from helpers.effects.contrasts import ContrastNormal, CorrelatedContrasts, pooled_spreads
 from helpers.effects.normal import ClusterNormal, CorrelatedNormal, JointNormal
 from helpers.ops.conditioned import couple
+from helpers.ops.contrasts import contrast_covariance
 from helpers.ops.triangular import columns, covariance_factor, multiply_lower, side_by_side
 
 __all__ = ["CENTRINGS", "COVARIANCES", "cluster_intercepts", "correlated_effects"]
@@ -46,6 +49,8 @@ def cluster_intercepts(
     dims: Sequence[str],
     centring: str = "auto",
     information: Quadratic | tuple | None = None,
+    reference: int | None = None,
+    categories: str = "category",
 ) -> TensorVariable:
     """
     Normal intercepts that vary by cluster, in the parametrisation asked for.
@@ -68,6 +73,11 @@ def cluster_intercepts(
         The pilot's expansion, with h and b of the effect's shape and perhaps a coupling of the
         categories, as :meth:`~helpers.effects.Quadratic.of_single_effects` returns it; needed for
         ``"conditioned"``.
+    reference : int, optional
+        Given, the last dim is that of contrasts with this category, and `sd`, shape (K,), is of
+        all categories, the reference included, see :class:`~helpers.effects.ContrastNormal`.
+    categories : str
+        The dim of all categories; needed for ``"noncentred"`` with a reference.
 
     Returns
     -------
@@ -90,6 +100,10 @@ def cluster_intercepts(
     ['sd', 'shift']
     """
     centring = _parametrisation(centring, information)
+    if reference is not None:
+        return _intercept_contrasts(
+            name, mean, sd, dims, centring, information, reference, categories
+        )
     if centring == "noncentred":
         z = pm.Normal(f"{name}_z", dims=dims)
         return pm.Deterministic(name, mean + sd * z, dims=dims)
@@ -98,6 +112,26 @@ def cluster_intercepts(
     assert information is not None
     transform = Conditioned(*information)
     return ClusterNormal(name, mean, sd, transform.start, dims=dims, transform=transform)
+
+
+def _intercept_contrasts(name, mean, sd, dims, centring, information, reference, categories):
+    """Intercepts as differences from the reference's."""
+    if centring == "noncentred":
+        effects = sd * pm.Normal(f"{name}_z", dims=(*dims[:-1], categories))
+        steps = _differences(effects, pt.as_tensor(sd).type.shape[-1], reference, -1)
+        return pm.Deterministic(name, mean + steps, dims=dims)
+    options: dict[str, Any] = {}
+    if centring == "conditioned":
+        transform = Conditioned(*information, reference=reference)
+        options = {"transform": transform, "start": transform.start}
+    means = mean * np.ones(len(pm.modelcontext(None).coords[dims[-1]]))
+    return ContrastNormal(name, means, sd, reference=reference, dims=dims, **options)
+
+
+def _differences(effects, n_categories, reference, axis):
+    """Differences of all categories but the reference from it."""
+    free = np.delete(np.arange(n_categories), reference)
+    return pt.take(effects, free, axis=axis) - pt.take(effects, [reference], axis=axis)
 
 
 def correlated_effects(
@@ -110,6 +144,8 @@ def correlated_effects(
     covariance: str = "category",
     centring: str = "auto",
     information: Quadratic | tuple | None = None,
+    reference: int | None = None,
+    categories: str = "category",
 ) -> TensorVariable:
     r"""
     Effects that vary by cluster and are correlated, for all categories at once.
@@ -150,6 +186,16 @@ def correlated_effects(
         The pilot's expansion, as from :func:`~helpers.effects.expand_likelihood`: H, shape
         (cluster, category, effect, effect), b, shape (cluster, category, effect), and perhaps a
         coupling of the categories, see :class:`~helpers.effects.Conditioned`.
+    reference : int, optional
+        Given, the second dim is that of contrasts with this category, and every category, the
+        reference too, has standard deviations and correlations of its own: the same model whichever
+        is the reference, see :class:`~helpers.effects.CorrelatedContrasts`. For "category" and
+        "independent" only.
+    categories : str
+        The dim of all categories, the reference included, for `sd` and correlations of such
+        effects. What is sampled for them is called ``{name}_spread``, with the prior of
+        :func:`~helpers.effects.pooled_spreads`, and ``{name}_spread_corr_beta``; ``{name}_sd`` and
+        ``{name}_corr`` are those of the contrasts.
 
     Returns
     -------
@@ -207,6 +253,15 @@ def correlated_effects(
 
     if mean is None:
         mean = pm.Normal(f"{name}_mean", 0, 2, dims=(category, effect))
+    if reference is not None:
+        if covariance not in ("category", "independent"):
+            raise ValueError(
+                f'Covariance "{covariance}" is of contrasts, and depends on which category is the '
+                "reference: leave `reference` out."
+            )
+        return _correlated_contrasts(
+            name, dims, eta, mean, sd, covariance, centring, information, reference, categories
+        )
     joint = covariance in ("full", "kronecker") and shape[1] > 1
     if sd is None and joint and covariance == "kronecker":
         sd = kronecker_sd(name, category, effect)
@@ -237,6 +292,39 @@ def correlated_effects(
         transform = Conditioned(*information, joint=joint)
         options = {"transform": transform, "start": transform.start}
     return distribution(name, *parameters, dims=dims, shape=shape, **options)
+
+
+def _correlated_contrasts(
+    name, dims, eta, mean, sd, covariance, centring, information, reference, categories
+):
+    """Effects as differences from the reference's."""
+    _, contrast, effect = dims
+    shape = _known_shape(dims)
+    n_categories = shape[1] + 1
+    if sd is None:
+        sd = pooled_spreads(f"{name}_spread", (categories, effect))
+    sds = pt.specify_shape(
+        pt.as_tensor(sd) * np.ones((n_categories, shape[2])), (n_categories, shape[2])
+    )
+    correlated = covariance != "independent"
+    entries = correlations_by_category(f"{name}_spread", eta, categories, effect, correlated)
+    sd_of_contrasts, entries_of_contrasts = contrast_covariance(sds, entries, reference)
+    pm.Deterministic(f"{name}_sd", sd_of_contrasts, dims=(contrast, effect))
+    if correlated and shape[2] > 1:
+        register_correlations(f"{name}_corr", entries_of_contrasts, contrast, effect)
+    means = pt.specify_shape(pt.as_tensor(mean) * np.ones(shape[1:]), shape[1:])
+    if centring == "noncentred":
+        z = pm.Normal(f"{name}_z", dims=(dims[0], categories, effect))
+        step = _differences(_spread(z, sds, entries), n_categories, reference, 1)
+        return pm.Deterministic(name, means + step, dims=dims)
+    options: dict[str, Any] = {}
+    if centring == "conditioned":
+        transform = Conditioned(*information, reference=reference)
+        options = {"transform": transform, "start": transform.start}
+    parameters = means, sds, entries
+    return CorrelatedContrasts(
+        name, *parameters, reference=reference, dims=dims, shape=shape, **options
+    )
 
 
 def _known_shape(dims: Sequence[str]) -> tuple[int, ...]:

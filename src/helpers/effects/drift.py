@@ -5,12 +5,16 @@ import pandas as pd
 import pymc as pm
 import pytensor.tensor as pt
 from numpy.typing import ArrayLike
+from pymc.logprob.transforms import Transform
+from pytensor.graph.basic import Variable
 from pytensor.tensor import TensorVariable
 
+from helpers.data.messages import require_choice
 from helpers.effects.conditioned import Quadratic
-from helpers.effects.correlated import cluster_intercepts
+from helpers.effects.contrasts import ContrastNormal
+from helpers.effects.correlated import CENTRINGS, cluster_intercepts
 
-__all__ = ["date_gaps", "random_walk", "walk_at"]
+__all__ = ["ConditionedSteps", "date_gaps", "random_walk", "walk_at"]
 
 
 def date_gaps(dates: ArrayLike) -> np.ndarray:
@@ -53,6 +57,8 @@ def random_walk(
     weights: np.ndarray | None = None,
     centring: str = "auto",
     information: Quadratic | tuple | None = None,
+    reference: int | None = None,
+    categories: str = "category",
 ) -> TensorVariable:
     r"""
     Random walk over dates for each category, with mean zero over dates.
@@ -89,6 +95,13 @@ def random_walk(
         Parametrisation of the steps, as in :func:`~helpers.effects.cluster_intercepts`.
     information : Quadratic or tuple of numpy.ndarray, optional
         h and b, each of shape (D, contrast), as from :func:`~helpers.effects.expand_likelihood`.
+    reference : int, optional
+        Given, `sd`, shape (K,), is of all categories, the reference included, and the walk is that
+        of their contrasts with it: the same whichever is the reference, see
+        :class:`~helpers.effects.ContrastNormal`. The steps, ``{name}_steps``, then have the dims
+        of steps and contrasts, in this order.
+    categories : str
+        The dim of all categories; needed for ``"noncentred"`` with a reference.
 
     Returns
     -------
@@ -115,15 +128,29 @@ def random_walk(
         weights = np.ones((len(gaps) + 1, n_contrasts))
     weights = np.asarray(weights, dtype=float).T / np.sum(weights, axis=0)[:, None]
     design = sums - (weights @ sums)[:, None, :]
-    rotated = None
-    if information is not None:
-        h, b = (np.asarray(x, dtype=float).T for x in information[:2])
-        values, rotation = np.linalg.eigh(design.mT @ (h[:, :, None] * design))
-        design = design @ rotation
-        rotated = Quadratic(np.clip(values, 0, None), (design.mT @ b[:, :, None])[:, :, 0])
     step = f"{date}_step"
     if step not in model.coords:
         model.add_coord(step, range(1, len(gaps) + 1))
+    rotated, rotation = None, None
+    if information is not None:
+        h, b = (np.asarray(x, dtype=float).T for x in information[:2])
+        values, rotation = np.linalg.eigh(design.mT @ (h[:, :, None] * design))
+        score = ((design @ rotation).mT @ b[:, :, None])[:, :, 0]
+        rotated = Quadratic(np.clip(values, 0, None), score)
+    if reference is not None:
+        steps = _steps_of_contrasts(
+            f"{name}_steps",
+            sd,
+            (step, contrast),
+            centring,
+            (rotated, rotation),
+            reference,
+            categories,
+        )
+        walk = pt.sum(np.moveaxis(design, 0, 1) * steps.T[None], axis=-1)
+        return pm.Deterministic(name, walk, dims=dims)
+    if rotation is not None:
+        design = design @ rotation
     steps = cluster_intercepts(
         f"{name}_steps",
         0.0,
@@ -134,6 +161,78 @@ def random_walk(
     )
     walk = pt.sum(design * steps[:, None, :], axis=-1).T
     return pm.Deterministic(name, walk, dims=dims)
+
+
+def _steps_of_contrasts(name, sd, dims, centring, pilot, reference, categories):
+    """Steps of all contrasts, independent from one gap to the next."""
+    require_choice("centring", centring, CENTRINGS)
+    rotated, rotation = pilot
+    if rotated is None or centring in ("centred", "noncentred"):
+        return cluster_intercepts(
+            name, 0.0, sd, dims=dims, centring=centring, reference=reference, categories=categories
+        )
+    transform = ConditionedSteps(*rotated[:2], rotation, reference)
+    zero = np.zeros(len(transform.information))
+    return ContrastNormal(
+        name,
+        zero,
+        sd,
+        reference=reference,
+        dims=dims,
+        transform=transform,
+        start=transform.start,
+    )
+
+
+class ConditionedSteps(Transform):
+    r"""
+    Sample the steps of a walk relative to what the dates say about it, in rotated coordinates.
+
+    The :class:`~helpers.effects.Conditioned` of walks: the steps of contrast k are
+    :math:`V_k v_k`, and each :math:`v_{jk}` is sampled as there, with the variance
+    :math:`\sigma_k^2 + \sigma_{\text{ref}}^2` of a step of the contrast by itself. A change of
+    variables: *any* constants give the same posterior.
+
+    Parameters
+    ----------
+    information, score : numpy.ndarray, shape (contrast, step)
+        h and b of the rotated steps (information >= 0).
+    rotation : numpy.ndarray, shape (contrast, step, step)
+        Orthogonal matrices V.
+    reference : int
+        Position of the reference among all categories.
+    """
+
+    name = "conditioned"
+    ndim_supp = 1
+
+    def __init__(
+        self, information: np.ndarray, score: np.ndarray, rotation: np.ndarray, reference: int
+    ) -> None:
+        self.information, self.score, self.rotation = information, score, rotation
+        self.free = np.delete(np.arange(len(score) + 1), reference)
+        self.reference = reference
+        in_rotated = score / (information + 1)
+        self.start = np.einsum("ksj,kj->sk", rotation, in_rotated)
+
+    def _precision(self, inputs: tuple) -> TensorVariable:
+        """Precision of each rotated step, (step, contrast)."""
+        sd = inputs[-1]
+        return self.information.T + 1 / (sd[self.free] ** 2 + sd[self.reference] ** 2)
+
+    def backward(self, value: TensorVariable, *inputs: Variable) -> TensorVariable:
+        q = self._precision(inputs)
+        rotated = self.score.T / q + value / pt.sqrt(q)
+        return pt.sum(np.moveaxis(self.rotation, 0, 1) * rotated.T[None], axis=-1)
+
+    def forward(self, value: TensorVariable, *inputs: Variable) -> TensorVariable:
+        q = self._precision(inputs)
+        rotated = pt.sum(self.rotation.transpose(2, 0, 1) * value.T[None], axis=-1)
+        return (rotated - self.score.T / q) * pt.sqrt(q)
+
+    def log_jac_det(self, value: TensorVariable, *inputs: Variable) -> TensorVariable:
+        # Rotations preserve volume.
+        return -0.5 * pt.sum(pt.log(self._precision(inputs)), axis=-1)
 
 
 def walk_at(

@@ -14,9 +14,13 @@ from helpers.distributions.zero_inflated import ZeroInflatedMultinomial
 from helpers.effects.correlated import cluster_intercepts, correlated_effects
 from helpers.effects.drift import date_gaps, random_walk
 from helpers.effects.pilot import Expansion
+from helpers.effects.scatter import ConditionedRows, RowScatter
+from helpers.effects.scatter_pilot import ScatteredExpansion
 from helpers.models.design import Design
-from helpers.models.priors import Prior
+from helpers.models.priors import Priors
 from helpers.ops.logits import cluster_logits
+
+type Pilot = Expansion | ScatteredExpansion | None
 
 
 def data_of_rows(design: Design) -> None:
@@ -34,24 +38,32 @@ def data_of_rows(design: Design) -> None:
         pm.Data("predictor_sd", design.predictors.sd, dims="predictor")
 
 
-def effects_by_row(design: Design, prior: Prior, pilot: Expansion | None) -> TensorVariable:
-    """Logits of intercepts and slopes, (row, category)."""
+def effects_by_row(
+    design: Design, prior: Priors, pilot: Pilot, walk: TensorVariable | None
+) -> TensorVariable:
+    """Logits of intercepts and slopes, (row, category), given the walk over dates, if any."""
+    first = None if walk is None else walk[0]
     model, options = pm.modelcontext(None), design.options
     x: Any = None
     if design.predictors is not None:
         x = (model["predictors"] - model["predictor_mean"]) / model["predictor_sd"]
     information = None if pilot is None else pilot.by_cluster
     if options.effects == "slopes":
-        kronecker = options.covariance == "kronecker"
+        sd = None
+        if design.symmetric_effects:
+            sd = prior("effects_spread", ("category", "effect"))
+        elif options.covariance != "kronecker":
+            # Of a Kronecker product the standard deviations are products, with their own priors.
+            sd = prior("effects_sd", ("contrast", "effect"))
         theta = correlated_effects(
             "effects",
             dims=("cluster", "contrast", "effect"),
-            mean=prior("effects_mean", ("contrast", "effect")),
-            # Of a Kronecker product the standard deviations are products, with their own priors.
-            sd=None if kronecker else prior("effects_sd", ("contrast", "effect")),
+            mean=prior.mean("effects_mean", ("contrast", "effect"), first),
+            sd=sd,
             covariance=options.covariance,
             centring=options.centring,
             information=information,
+            reference=design.reference if design.symmetric_effects else None,
         )
         # Ones before the predictors. Not by `pt.concatenate`, which PyTensor leaves in the graph of
         # constants, to be done in each gradient: this is computed once.
@@ -60,44 +72,71 @@ def effects_by_row(design: Design, prior: Prior, pilot: Expansion | None) -> Ten
         return cluster_logits(theta, model["cluster_index"], ones_and_x, design.reference)
     everywhere = pt.zeros_like(model["n"], dtype="int64")  # the cluster of rows that are in none
     if options.effects == "pooled":
-        theta, cluster = prior("intercept", "contrast")[None, :, None], everywhere
+        theta, cluster = prior.mean("intercept", "contrast", first)[None, :, None], everywhere
     else:
         intercept = cluster_intercepts(
             "intercept",
-            prior("intercept_mean", "contrast"),
-            prior("intercept_sd", "contrast"),
+            prior.mean("intercept_mean", "contrast", first),
+            _spread(design, prior, "intercept"),
             dims=("cluster", "contrast"),
             centring=options.centring,
             information=None if information is None else information.of_single_effects(),
+            reference=design.reference if design.symmetric else None,
         )
         theta, cluster = intercept[..., None], model["cluster_index"]
     # A loop also where it is simple: look-ups, and gaps for the reference, with their gradients
     # are two dozen operations to compile.
     logits = cluster_logits(theta, cluster, _ones(model["n"]), design.reference)
     if x is not None:
-        slope = prior("slope", ("predictor", "contrast"))
+        slope = prior.mean("slope", ("predictor", "contrast"))
         logits = logits + cluster_logits(slope.T[None], everywhere, x, design.reference)
     return logits
 
 
-def drift_by_row(design: Design, prior: Prior, pilot: Expansion | None) -> TensorVariable:
-    """Logits of the drift, (row, category)."""
-    model = pm.modelcontext(None)
+def drift_over_dates(design: Design, prior: Priors, pilot: Pilot) -> TensorVariable:
+    """The drift, (date, contrast)."""
     assert design.dates is not None
-    walk = random_walk(
+    return random_walk(
         "drift",
-        prior("drift_sd", "contrast"),
+        _spread(design, prior, "drift"),
         date_gaps(design.dates),
         dims=("date", "contrast"),
         weights=np.delete(design.dated_menus, design.reference, axis=1),
         centring=design.options.centring,
         information=None if pilot is None else pilot.by_date,
+        reference=design.reference if design.symmetric else None,
     )
+
+
+def drift_by_row(design: Design, walk: TensorVariable) -> TensorVariable:
+    """Logits of the drift, (row, category)."""
+    model = pm.modelcontext(None)
     ones = _ones(model["n"])
     return cluster_logits(walk[..., None], model["date_index"], ones, design.reference)
 
 
-def observe(design: Design, prior: Prior, logits: TensorVariable) -> None:
+def scatter_by_row(
+    design: Design, prior: Priors, pilot: Pilot, mean: TensorVariable
+) -> TensorVariable:
+    """Logits of the rows' scatter about their means, (row, category)."""
+    model, reference = pm.modelcontext(None), design.reference
+    n_categories = len(design.data.categories)
+    sd = pt.specify_shape(prior("scatter_sd", "category"), (n_categories,))
+    df = prior("scatter_df", None) if design.options.scatter == "t" else None
+    options: dict[str, Any] = {}
+    if isinstance(pilot, ScatteredExpansion):
+        rows = pilot.rows
+        away = np.delete(pilot.realised - pilot.fitted, reference, axis=1)
+        transform = ConditionedRows(rows.information, rows.score, rows.base, reference)
+        options = {"transform": transform, "start": away}
+    scatter = RowScatter(
+        "scatter", mean, sd, df, reference=reference, dims=("row", "contrast"), **options
+    )
+    n = model["n"]
+    return cluster_logits(scatter[..., None], pt.arange(n.shape[0]), _ones(n), reference)
+
+
+def observe(design: Design, prior: Priors, logits: TensorVariable) -> None:
     """The likelihood of the counts."""
     model, data, options = pm.modelcontext(None), design.data, design.options
     if options.availability == "unknown":
@@ -127,7 +166,20 @@ def _ones(n: TensorVariable) -> TensorVariable:
     return pt.ones((n.shape[0], 1))
 
 
-def _psi(design: Design, prior: Prior) -> TensorVariable:
+def _spread(design: Design, prior: Priors, name: str) -> TensorVariable:
+    """Standard deviations of all categories, or of contrasts, of an effect with its own level."""
+    if not design.symmetric:
+        return prior(f"{name}_sd", "contrast")
+    n_categories = len(design.data.categories)
+    spread = pt.specify_shape(prior(f"{name}_spread", "category"), (n_categories,))
+    variance = spread**2
+    free = np.delete(np.arange(n_categories), design.reference)
+    of_contrasts = pt.sqrt(variance[free] + variance[design.reference])
+    pm.Deterministic(f"{name}_sd", of_contrasts, dims="contrast")
+    return spread
+
+
+def _psi(design: Design, prior: Priors) -> TensorVariable:
     """Probabilities of being on the menu, of all categories: 1 for those not in doubt."""
     psi_by = design.options.psi_by
     of_inflated = prior("psi", "inflated" if psi_by is None else (psi_by, "inflated"))

@@ -10,6 +10,7 @@ import pandas as pd
 from helpers.data.counts import CategoryCounts
 from helpers.data.messages import require_choice
 from helpers.effects.pilot import Expansion, expand_likelihood
+from helpers.effects.scatter_pilot import ScatteredExpansion, expand_scattered
 from helpers.models.options import Options
 
 __all__ = ["Design", "Standardised", "choose_reference", "fixed_within_clusters"]
@@ -133,6 +134,8 @@ class Design:
         options.check(data)
         if options.effects == "slopes":
             _refuse_fixed(data)
+        if options.spreads != "contrast" and options.needs_spreads:
+            _refuse_even_menus(data)
         name = options.reference
         if name is None:
             name = choose_reference(data, options.availability)
@@ -156,6 +159,17 @@ class Design:
     def pooled(self) -> bool:
         """Whether no effect varies by cluster."""
         return self.options.effects == "pooled"
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether priors and spreads do not depend on which category is the reference."""
+        return self.options.spreads != "contrast"
+
+    @property
+    def symmetric_effects(self) -> bool:
+        """Whether the spreads of clusters' effects do not."""
+        joint = self.options.covariance in ("full", "kronecker")
+        return self.symmetric and not (joint and self.options.effects == "slopes")
 
     @cached_property
     def date(self) -> np.ndarray | None:
@@ -187,20 +201,21 @@ class Design:
             coords["inflated"] = [category for category, doubt in pairs if doubt]
         return coords
 
-    def pilot(self) -> Expansion:
+    def pilot(self) -> Expansion | ScatteredExpansion:
         """
         Quick fit of the effects that vary, and of a shift at each date if there is a drift.
 
         Returns
         -------
-        Expansion
+        Expansion or ScatteredExpansion
+            The latter for rows that scatter with a spread for each category.
         """
         ones = np.ones((len(self.data), 1))
         x = np.empty((len(ones), 0)) if self.predictors is None else self.predictors.values
         slopes = self.options.effects == "slopes"
         # A zero in doubt counts as a missing category here: a pilot need only be approximate.
         menus = self.menus & ~(self.in_doubt & (self.data.counts == 0))
-        return expand_likelihood(
+        arguments: tuple = (
             self.data.counts,
             menus,
             np.zeros_like(self.cluster) if self.pooled else self.cluster,
@@ -208,9 +223,13 @@ class Design:
             self.reference,
             np.hstack([ones, x]) if slopes else ones,
             None if slopes else x,
-            date=self.date,
-            n_dates=0 if self.dates is None else len(self.dates),
-            overdispersed=self.options.likelihood == "dirichlet-multinomial",
+        )
+        n_dates = 0 if self.dates is None else len(self.dates)
+        if self.options.likelihood == "logistic-normal":
+            return expand_scattered(*arguments, date=self.date, n_dates=n_dates)
+        overdispersed = self.options.likelihood == "dirichlet-multinomial"
+        return expand_likelihood(
+            *arguments, date=self.date, n_dates=n_dates, overdispersed=overdispersed
         )
 
 
@@ -281,6 +300,29 @@ def _refuse_fixed(data: CategoryCounts) -> None:
             "slope cannot be told apart from the clusters' intercepts: use "
             'effects="intercepts", which gives it a common slope.'
         )
+
+
+def _refuse_even_menus(data: CategoryCounts) -> None:
+    """Refuse menus that say nothing of the spreads of single categories."""
+    # A spread is seen where the variances of contrasts close an odd circle, such as any menu of
+    # three. Where categories fall into two sides and each menu has one of either, they do not.
+    if len(data.categories) == 2 or (data.available.sum(axis=1) > 2).any():
+        return
+    menus = [np.flatnonzero(menu).tolist() for menu in data.available]
+    pairs = {(menu[0], menu[1]) for menu in menus if len(menu) == 2}
+    side = {0: 0}
+    for _ in data.categories:
+        for a, b in pairs:
+            for one, other in ((a, b), (b, a)):
+                if one in side:
+                    if side.get(other, 1 - side[one]) == side[one]:
+                        return
+                    side[other] = 1 - side[one]
+    raise ValueError(
+        "No menu has three categories, and the pairs on menus form no odd circle, so that only "
+        "differences between categories have a spread that the counts can say something about: use "
+        'spreads="contrast".'
+    )
 
 
 def _distinct_dates(data: CategoryCounts) -> pd.Index:

@@ -14,7 +14,9 @@ CHOICES: dict[str, tuple[str | None, ...]] = {
     "effects": ("slopes", "intercepts", "pooled"),
     "covariance": COVARIANCES,
     "centring": CENTRINGS,
-    "likelihood": ("multinomial", "dirichlet-multinomial"),
+    "likelihood": ("multinomial", "dirichlet-multinomial", "logistic-normal"),
+    "scatter": (None, "normal", "t"),
+    "spreads": (None, "category", "contrast"),
     "drift": (None, "walk"),
     "availability": ("known", "unknown", "ignored"),
     "menu_of": ("row", "cluster"),
@@ -75,9 +77,16 @@ RULES = (
         "availability",
         ("unknown",),
         "likelihood",
-        ("multinomial",),
-        "unknown menus and scatter are rival explanations of the same zeros, and only the "
-        "multinomial sums menus out here; chapter 7 shows a model with both",
+        ("multinomial", "logistic-normal"),
+        "a Dirichlet-multinomial of unknown menus is not among these models; the logistic-normal "
+        "lets rows scatter, too",
+    ),
+    Rule(
+        "scatter",
+        None,
+        "likelihood",
+        ("logistic-normal",),
+        "it is about the scatter of that likelihood",
     ),
 )
 
@@ -91,7 +100,9 @@ class Options:
 
     Attributes
     ----------
-    effects, covariance, centring, likelihood, drift, availability, menu_of, psi_by : str or None
+    effects, covariance, centring, likelihood, scatter, drift : str or None
+        One of `CHOICES` each.
+    availability, menu_of, psi_by, spreads : str or None
         One of `CHOICES` each.
     inflated : sequence of str or str, optional
         Categories that may be off unknown menus.
@@ -108,16 +119,24 @@ class Options:
     covariance: str = "category"
     centring: str = "auto"
     likelihood: str = "multinomial"
+    scatter: str | None = None
     drift: str | None = None
     availability: str = "known"
     inflated: Sequence[str] | str | None = None
     menu_of: str = "row"
     psi_by: str | None = None
     reference: str | None = None
+    spreads: str | None = None
 
     def __post_init__(self) -> None:
         for option, allowed in CHOICES.items():
             require_choice(option, getattr(self, option), allowed)
+
+    @property
+    def needs_spreads(self) -> bool:
+        """Whether anything varies by cluster, date or row with a spread for each category."""
+        scatters = self.likelihood == "logistic-normal"
+        return self.effects != "pooled" or self.drift is not None or scatters
 
     def check(self, data: CategoryCounts) -> None:
         """
@@ -144,6 +163,12 @@ class Options:
                 needed = " or ".join(_spelt(needs, v) for v in of)
             if not met:
                 raise ValueError(f"{_spelt(option, value)} needs {needed}: {remedy}.")
+        if self.likelihood == "logistic-normal" and data.n.max() <= 1:
+            raise ValueError(
+                "Each row is a single choice, and the scatter of rows cannot be seen in those. "
+                "Add up the choices of a cluster at a date (data.collapse()) to let these scatter, "
+                'or use likelihood="multinomial".'
+            )
 
 
 def _spelt(option: str, value: object) -> str:

@@ -1,6 +1,7 @@
 """Default priors, and their replacement."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -8,11 +9,13 @@ import pymc as pm
 from pytensor.tensor import TensorVariable
 
 from helpers.data.messages import require_choice
+from helpers.effects.contrasts import ContrastNormal, CorrelatedContrasts, pooled_spreads
 from helpers.models.design import Design
 
-__all__ = ["DEFAULT_PRIORS", "used_priors"]
+__all__ = ["BY_CONTRAST", "DEFAULT_PRIORS", "Priors", "used_priors"]
 
-type Prior = Callable[[str, str | Sequence[str] | None], TensorVariable]
+# Standard deviations of these are of contrasts, and depend on which category is the reference.
+BY_CONTRAST = ("intercept_sd", "effects_sd", "drift_sd")
 
 
 def _effects_mean(name: str, dims: Sequence[str]) -> TensorVariable:
@@ -34,16 +37,94 @@ DEFAULT_PRIORS: dict[str, Callable] = {
     # Nine in ten between 4 and 2,700: two choices of a row correlated by 0.2 to 0.0004.
     "concentration": partial(pm.LogNormal, mu=np.log(100), sigma=2),
     "drift_sd": partial(pm.Exponential, lam=1),
+    "intercept_spread": pooled_spreads,
+    "effects_spread": pooled_spreads,
+    "drift_spread": pooled_spreads,
+    "scatter_sd": pooled_spreads,
+    # Juárez & Steel (2010): tails from very heavy to nearly normal.
+    "scatter_df": partial(pm.Gamma, alpha=2, beta=0.1),
 }
 
-_OF_EFFECTS = {
-    "pooled": ["intercept"],
-    "intercepts": ["intercept_mean", "intercept_sd"],
-    "slopes": ["effects_mean", "effects_sd"],
-}
+_LEVELS = {"pooled": "intercept", "intercepts": "intercept_mean", "slopes": "effects_mean"}
 
 
-def used_priors(given: Mapping[str, Callable] | None, design: Design) -> Prior:
+@dataclass(frozen=True)
+class Priors:
+    """
+    Priors of a model's parameters.
+
+    Attributes
+    ----------
+    by_name : mapping of str to callable
+        Each is called as ``prior(name, dims=dims)``.
+    given : frozenset of str
+        Those that replace a default.
+    design : Design
+        What the model is for.
+    """
+
+    by_name: Mapping[str, Callable]
+    given: frozenset[str]
+    design: Design
+
+    def __call__(self, name: str, dims: str | Sequence[str] | None) -> TensorVariable:
+        """
+        Register a parameter.
+
+        Parameters
+        ----------
+        name : str
+            Its name.
+        dims : str or sequence of str or None
+            Its dims.
+
+        Returns
+        -------
+        TensorVariable
+        """
+        return self.by_name[name](name, dims=dims)
+
+    def mean(
+        self, name: str, dims: str | tuple[str, ...], first: TensorVariable | None = None
+    ) -> TensorVariable:
+        """
+        Register population means or common slopes.
+
+        By default their prior does not know the reference: the same normal for every category.
+
+        Parameters
+        ----------
+        name : str
+            Name of the parameter.
+        dims : str or tuple of str
+            Its dims.
+        first : TensorVariable, shape (K - 1,), optional
+            The drift at the first date. The prior is that of the levels then: those on average
+            over a category's dates have another meaning for each category.
+
+        Returns
+        -------
+        TensorVariable
+        """
+        if name in self.given or not self.design.symmetric:
+            return self(name, dims)
+        reference, n_categories = self.design.reference, len(self.design.data.categories)
+        scale = np.sqrt(0.5)  # of each of the two categories of a contrast
+        if name != "effects_mean":
+            shift = np.zeros(n_categories - 1) if first is None else -first
+            sd = np.full(n_categories, scale * (1.0 if name == "slope" else 2.0))
+            return ContrastNormal(name, shift, sd, reference=reference, dims=dims)
+        n_effects = len(pm.modelcontext(None).coords["effect"])
+        is_intercept = np.arange(n_effects) == 0
+        shift = np.zeros((n_categories - 1, n_effects))
+        if first is not None:
+            shift = shift - first[:, None] * is_intercept
+        sd = np.tile(scale * (1.0 + is_intercept), (n_categories, 1))
+        no_entries = np.zeros((n_categories, n_effects * (n_effects - 1) // 2))
+        return CorrelatedContrasts(name, shift, sd, no_entries, reference=reference, dims=dims)
+
+
+def used_priors(given: Mapping[str, Callable] | None, design: Design) -> Priors:
     """
     Priors of a model's parameters: those given, and defaults for the rest.
 
@@ -56,8 +137,7 @@ def used_priors(given: Mapping[str, Callable] | None, design: Design) -> Prior:
 
     Returns
     -------
-    callable
-        From a parameter's name and dims to its random variable.
+    Priors
 
     Raises
     ------
@@ -66,18 +146,23 @@ def used_priors(given: Mapping[str, Callable] | None, design: Design) -> Prior:
     """
     given = dict(given or {})
     options = design.options
-    used = list(_OF_EFFECTS[options.effects])
-    if options.effects == "slopes" and options.covariance == "kronecker":
-        # Standard deviations are products there, with priors of their own.
-        used.remove("effects_sd")
+    used = [_LEVELS[options.effects]]
+    # Standard deviations of a Kronecker product are products, with priors of their own.
+    if options.effects != "pooled" and (
+        options.effects == "intercepts" or options.covariance != "kronecker"
+    ):
+        kind = "spread" if design.symmetric_effects else "sd"
+        used.append(f"{_LEVELS[options.effects].removesuffix('_mean')}_{kind}")
     if options.effects != "slopes" and design.predictors is not None:
         used.append("slope")
     if options.availability == "unknown":
         used.append("psi")
     if options.likelihood == "dirichlet-multinomial":
         used.append("concentration")
+    if options.likelihood == "logistic-normal":
+        used += ["scatter_sd"] + ["scatter_df"] * (options.scatter == "t")
     if options.drift is not None:
-        used.append("drift_sd")
+        used.append("drift_spread" if design.symmetric else "drift_sd")
     for name in given:
         require_choice("a prior's name", name, tuple(DEFAULT_PRIORS))
         if name not in used:
@@ -85,5 +170,4 @@ def used_priors(given: Mapping[str, Callable] | None, design: Design) -> Prior:
                 f"This model has no parameter {name!r} to give a prior to: it has "
                 f"{', '.join(used)}."
             )
-    priors = DEFAULT_PRIORS | given
-    return lambda name, dims: priors[name](name, dims=dims)
+    return Priors(DEFAULT_PRIORS | given, frozenset(given), design)

@@ -6,10 +6,17 @@ import pymc as pm
 import pytensor.tensor as pt
 
 from helpers.data.counts import CategoryCounts
-from helpers.models._terms import data_of_rows, drift_by_row, effects_by_row, observe
+from helpers.models._terms import (
+    data_of_rows,
+    drift_by_row,
+    drift_over_dates,
+    effects_by_row,
+    observe,
+    scatter_by_row,
+)
 from helpers.models.design import Design
 from helpers.models.options import Options
-from helpers.models.priors import used_priors
+from helpers.models.priors import BY_CONTRAST, used_priors
 from helpers.ops.shares import masked_shares
 
 __all__ = ["masked_regression"]
@@ -22,12 +29,14 @@ def masked_regression(
     covariance: str = "category",
     centring: str = "auto",
     likelihood: str = "multinomial",
+    scatter: str | None = None,
     drift: str | None = None,
     availability: str = "known",
     inflated: Sequence[str] | str | None = None,
     menu_of: str = "row",
     psi_by: str | None = None,
     reference: str | None = None,
+    spreads: str | None = None,
     priors: Mapping[str, Callable] | None = None,
 ) -> pm.Model:
     r"""
@@ -162,31 +171,42 @@ def masked_regression(
     >>> [rv.name for rv in model.free_RVs]
     ['effects_mean', 'effects_sd', 'effects_corr_beta', 'effects']
     """
+    if spreads is None and priors is not None and set(priors) & set(BY_CONTRAST):
+        spreads = "contrast"
+    if likelihood == "logistic-normal" and scatter is None:
+        scatter = "normal"
     options = Options(
         effects=effects,
         covariance=covariance,
         centring=centring,
         likelihood=likelihood,
+        scatter=scatter,
         drift=drift,
         availability=availability,
         inflated=inflated,
         menu_of=menu_of,
         psi_by=psi_by,
         reference=reference,
+        spreads=spreads,
     )
     design = Design.of(data, options)
     prior = used_priors(priors, design)
-    varies = effects != "pooled" or drift is not None
-    pilot = design.pilot() if varies and centring in ("auto", "conditioned") else None
+    conditioned = options.needs_spreads and centring in ("auto", "conditioned")
+    pilot = design.pilot() if conditioned else None
 
     with pm.Model(coords=design.coords) as model:
         data_of_rows(design)
-        logits = effects_by_row(design, prior, pilot)
-        if drift is not None:
-            logits = logits + drift_by_row(design, prior, pilot)
+        walk = None if drift is None else drift_over_dates(design, prior, pilot)
+        mean = effects_by_row(design, prior, pilot, walk)
+        if walk is not None:
+            mean = mean + drift_by_row(design, walk)
+        logits = mean
+        if likelihood == "logistic-normal":
+            mean = pm.Deterministic("mean_logits", mean, dims=("row", "category"))
+            logits = mean + scatter_by_row(design, prior, pilot, mean)
         logits = pm.Deterministic("logits", logits, dims=("row", "category"))
         available = model["available"]
-        preference = masked_shares(logits, pt.ones_like(available))
+        preference = masked_shares(mean, pt.ones_like(available))
         pm.Deterministic("preference", preference, dims=("row", "category"))
         pm.Deterministic("share", masked_shares(logits, available), dims=("row", "category"))
         observe(design, prior, logits)

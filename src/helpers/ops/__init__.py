@@ -1,9 +1,11 @@
 """Operations that are one loop each, with gradients of their own."""
 
 from helpers.ops.conditioned import conditioned_effects, conditioning, couple
+from helpers.ops.contrasts import contrast_covariance, contrast_distance
 from helpers.ops.likelihood import masked_log_likelihood
 from helpers.ops.logits import cluster_logits
 from helpers.ops.random import DrawnRV
+from helpers.ops.rows import row_scatter
 from helpers.ops.shares import (
     masked_log_softmax,
     masked_shares,
@@ -31,6 +33,8 @@ __all__ = [
     "columns",
     "conditioned_effects",
     "conditioning",
+    "contrast_covariance",
+    "contrast_distance",
     "correlation_factor",
     "couple",
     "covariance_factor",
@@ -42,6 +46,7 @@ __all__ = [
     "multiply",
     "multiply_lower",
     "precision",
+    "row_scatter",
     "side_by_side",
     "solve_lower",
     "solve_upper",

@@ -64,3 +64,32 @@ def factor_inverter_backward(size: int) -> Callable:
                 entry += 1
 
     return function
+
+
+@cache
+def positive_inverter(size: int) -> Callable:
+    """Return a function that inverts a positive definite matrix."""
+
+    @numba.njit(error_model="numpy")
+    def function(matrix, inverse):
+        """Put a matrix's inverse into `inverse`, by elimination; return its log-determinant."""
+        left = matrix.copy()
+        log_det = 0.0
+        for i in range(size):
+            for j in range(size):
+                inverse[i, j] = 1.0 if i == j else 0.0
+        for i in range(size):
+            log_det += np.log(left[i, i])
+            pivot = 1.0 / left[i, i]
+            for j in range(size):
+                left[i, j] *= pivot
+                inverse[i, j] *= pivot
+            for m in range(size):
+                if m != i:
+                    scale = left[m, i]
+                    for j in range(size):
+                        left[m, j] -= scale * left[i, j]
+                        inverse[m, j] -= scale * inverse[i, j]
+        return log_det
+
+    return function

@@ -133,9 +133,11 @@ def _prior_backward_function(size: int) -> Callable:
 
 
 @cache
-def _forward_kernel(size: int) -> Callable:
+def _forward_kernel(size: int, joint: bool) -> Callable:
     """The loop for a number of effects: a constant, so that inner loops are unrolled."""
     prior = _prior_function(size)
+    # Determinants of a cluster's categories are summed, or kept apart.
+    step = 0 if joint else 1
 
     def kernel(value, mean, sd, entries, information, score, coupling):
         n_clusters, n_free, _ = value.shape
@@ -159,7 +161,7 @@ def _forward_kernel(size: int) -> Callable:
         for k in range(n_free):
             prior(k, mean, sd, entries, factor, inverse, precision, shift)
         theta = np.empty((n_clusters, n_free, size))
-        log_det = np.empty((n_clusters, n_free))
+        log_det = np.zeros((n_clusters, step * (n_free - 1) + 1))
         # What the gradient needs again: C, with the inverse of its diagonal, and u.
         c = np.zeros((n_clusters, n_free, size, size))
         u = np.empty((n_clusters, n_free, size))
@@ -200,15 +202,16 @@ def _forward_kernel(size: int) -> Callable:
                     for j in range(i + 1, size):
                         right -= c[cluster, k, j, i] * theta[cluster, k, j]
                     theta[cluster, k, i] = right * c[cluster, k, i, i]
-                log_det[cluster, k] = np.log(scale)
+                log_det[cluster, step * k] += np.log(scale)
         return theta, log_det, c, u
 
     return kernel
 
 
 @cache
-def _backward_kernel(size: int) -> Callable:
+def _backward_kernel(size: int, joint: bool) -> Callable:
     """The loop of the gradients for a number of effects."""
+    step = 0 if joint else 1
     prior, prior_backward = _prior_function(size), _prior_backward_function(size)
     invert_factor_backward = factor_inverter_backward(size)
 
@@ -241,7 +244,7 @@ def _backward_kernel(size: int) -> Callable:
                         by_c[i, j] = (
                             -theta[cluster, k, i] * by_t[k * size + j] - total * u[cluster, k, j]
                         )
-                    by_c[i, i] -= by_log_det[cluster, k] * c[cluster, k, i, i]
+                    by_c[i, i] -= by_log_det[cluster, step * k] * c[cluster, k, i, i]
                 for i in range(size - 1, -1, -1):
                     total = 0.5 * by_c[i, i] * c[cluster, k, i, i]
                     by_precision[k, i, i] += total
@@ -280,15 +283,15 @@ def _backward_kernel(size: int) -> Callable:
 class ConditionedEffects(Loop):
     """See :func:`conditioned_effects`; its last two outputs are what the gradient needs again."""
 
-    __props__ = ("size",)
+    __props__ = ("size", "joint")
     dtypes = ("float64",) * 4
 
-    def __init__(self, size: int) -> None:
-        self.size = size
+    def __init__(self, size: int, joint: bool = False) -> None:
+        self.size, self.joint = size, joint
 
     @property
     def kernel(self) -> Callable:
-        return _forward_kernel(self.size)
+        return _forward_kernel(self.size, self.joint)
 
     def plain(self, value, mean, sd, entries, information, score, coupling):
         size = self.size
@@ -301,11 +304,14 @@ class ConditionedEffects(Loop):
         inverted = [[1 / x if j == i else x for j, x in enumerate(c[i])] for i in range(size)]
         rows = [pt.stack([*inverted[i], *[zero] * (size - 1 - i)], axis=-1) for i in range(size)]
         log_det = -sum(pt.log(row[-1]) for row in c)
+        if self.joint:
+            log_det = log_det.sum(axis=-1, keepdims=True)
         return theta, log_det, pt.stack(rows, axis=-2), pt.stack(u, axis=-1)
 
     def shapes(self, value, mean, sd, entries, information, score, coupling):
         effects = (*value[:2], self.size)
-        return [effects, value[:2], (*effects, self.size), effects]
+        log_det = (value[0], 1) if self.joint else value[:2]
+        return [effects, log_det, (*effects, self.size), effects]
 
     def connection_pattern(self, node: Apply) -> list[list[bool]]:
         # Neither what is sampled nor the mean is in the determinant.
@@ -322,7 +328,7 @@ class ConditionedEffects(Loop):
             x if is_connected(x) else pt.zeros_like(output)
             for x, output in zip((by_theta, by_log_det), outputs, strict=False)
         ]
-        backward = ConditionedEffectsBackward(self.size)
+        backward = ConditionedEffectsBackward(self.size, self.joint)
         gradients: list[Variable] = list(backward.outputs(*given, *inputs, *outputs))
         if not is_connected(by_theta):  # the determinant knows neither value nor mean
             gradients = [disconnected_type(), disconnected_type(), *gradients[2:]]
@@ -332,21 +338,21 @@ class ConditionedEffects(Loop):
 class ConditionedEffectsBackward(Backward):
     """Gradients of :class:`ConditionedEffects`."""
 
-    __props__ = ("size",)
+    __props__ = ("size", "joint")
     n_cotangents = 2
     n_kept = 4
     dtypes = ("float64",) * 4
 
-    def __init__(self, size: int) -> None:
-        self.size = size
+    def __init__(self, size: int, joint: bool = False) -> None:
+        self.size, self.joint = size, joint
 
     @property
     def forward(self) -> ConditionedEffects:
-        return ConditionedEffects(self.size)
+        return ConditionedEffects(self.size, self.joint)
 
     @property
     def kernel(self) -> Callable:
-        return _backward_kernel(self.size)
+        return _backward_kernel(self.size, self.joint)
 
 
 _NO_COUPLING = np.zeros((0, 0, 0))
@@ -360,6 +366,8 @@ def conditioned_effects(
     information: TensorLike,
     score: TensorLike,
     coupling: TensorLike | None = None,
+    *,
+    joint: bool = False,
 ) -> tuple[TensorVariable, TensorVariable]:
     r"""
     Effects from what is sampled for them in the form conditioned on the data.
@@ -381,12 +389,14 @@ def conditioned_effects(
         b.
     coupling : tensor_like of float, shape (C, K P, K P), optional
         B; the identity if not given.
+    joint : bool
+        Whether a cluster's effects have one density, of all categories together.
 
     Returns
     -------
     effects : TensorVariable, shape (C, K, P)
         The effects.
-    log_det : TensorVariable, shape (C, K)
+    log_det : TensorVariable, shape (C, K), or (C,) if `joint`
         What the change of variables adds to the log-density, :math:`-\log\det C`; that of the
         coupling, a constant, is left out.
 
@@ -406,5 +416,5 @@ def conditioned_effects(
     if coupling is None:
         coupling = _NO_COUPLING
     inputs = as_doubles(value, mean, sd, entries, information, score, coupling)
-    effects, log_det, *_ = ConditionedEffects(inputs[4].type.shape[-1]).outputs(*inputs)
-    return effects, log_det
+    effects, log_det, *_ = ConditionedEffects(inputs[4].type.shape[-1], joint).outputs(*inputs)
+    return effects, log_det.reshape((-1,)) if joint else log_det

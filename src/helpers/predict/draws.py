@@ -9,6 +9,7 @@ import pytensor.tensor as pt
 import xarray as xr
 from pymc.pytensorf import compile as compile_pymc
 from pytensor.compile.mode import Mode
+from pytensor.graph.traversal import ancestors
 from pytensor.tensor import TensorVariable
 
 __all__ = ["value_by_draw"]
@@ -33,7 +34,7 @@ def value_by_draw(
     Parameters
     ----------
     posterior : xarray.Dataset or xarray.DataTree
-        Draws of all free variables of the model.
+        Draws of all free variables of the model that the expression depends on.
     model : pymc.Model
         The model.
     expression : TensorVariable or list of TensorVariable
@@ -70,7 +71,9 @@ def value_by_draw(
     >>> [float(value) for value in value_by_draw(idata["posterior"], model, 2 * x, [0, 2])]
     [2.0, 6.0]
     """
-    free = [v for v in model.free_RVs if v.name not in resample]
+    expressions = list(expression) if isinstance(expression, list | tuple) else [expression]
+    needed = set(ancestors(expressions))
+    free = [v for v in model.free_RVs if v.name not in resample and v in needed]
     missing = [v.name for v in free if v.name not in posterior.data_vars]
     if missing:
         raise ValueError(

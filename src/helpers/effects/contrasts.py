@@ -1,0 +1,261 @@
+"""Effects of every category, the reference too, of which only differences are seen."""
+
+from typing import Any
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+from pymc.distributions.distribution import Continuous
+from pymc.logprob.abstract import _logprob
+from pytensor.tensor import TensorLike, TensorVariable
+
+from helpers.effects.normal import EffectsRV
+from helpers.ops.contrasts import contrast_distance
+from helpers.ops.triangular import columns, covariance_factor, multiply_lower
+
+__all__ = ["ContrastNormal", "CorrelatedContrasts", "pooled_spreads"]
+
+
+class ContrastNormalRV(EffectsRV):
+    name = "contrast_normal"
+    extended_signature = "[rng],[size],(f),(f),(k)->[rng],(f)"
+    _print_name = ("ContrastNormal", "\\operatorname{ContrastNormal}")
+    options = ("reference",)
+    reference: int
+
+    @staticmethod
+    def draw(rng, size, start, mu, sd, *, reference):
+        shape = pt.concatenate([size, [sd.shape[-1]]])
+        next_rng, u = pt.random.normal(0, sd, size=shape, rng=rng, return_next_rng=True)
+        free = np.delete(np.arange(_known(sd.type.shape[-1])), reference)
+        return [next_rng, mu + u[..., free] - u[..., [reference]]]
+
+
+class ContrastNormal(Continuous):
+    r"""
+    Differences of independent normal effects from that of a reference category.
+
+    Unlike independent normals of the contrasts, it does not depend on which category is the
+    reference: each has an effect :math:`u_k \sim N(0, \sigma_k^2)`, the reference too, and
+
+    .. math::
+
+       x_k = \mu_k + u_k - u_{\text{ref}}, \qquad
+       x \sim N\big(\mu, \operatorname{diag}(\sigma_k^2) + \sigma_{\text{ref}}^2 1 1'\big).
+
+    Parameters
+    ----------
+    mu : tensor_like of float, shape (K - 1,)
+        Means of the contrasts.
+    sd : tensor_like of float, shape (K,)
+        Standard deviations of all categories, the reference included (sd > 0). One set for the
+        whole batch.
+    reference : int
+        Position of the reference among the K categories.
+    start : tensor_like of float, optional
+        Where sampling starts, with the shape of a draw; by default at the mean. It has no part in
+        the density.
+
+    Returns
+    -------
+    TensorVariable
+        The random variable, with the K - 1 contrasts on its last axis.
+
+    References
+    ----------
+    Aitchison, J. (1982). The statistical analysis of compositional data. Journal of the Royal
+    Statistical Society B, 44(2), 139-177.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pymc as pm
+    >>> from helpers.effects import ContrastNormal
+    >>> contrasts = ContrastNormal.dist(np.zeros(2), [1.0, 2.0, 3.0], reference=2)
+    >>> same = pm.MvNormal.dist(np.zeros(2), np.diag([1.0, 4.0]) + 9.0)
+    >>> for distribution in (contrasts, same):
+    ...     print(pm.logp(distribution, np.array([0.5, -1.0])).eval().round(6))
+    -3.844848
+    -3.844848
+    """
+
+    rv_type = ContrastNormalRV
+    rv_op = ContrastNormalRV.rv_op
+
+    @classmethod
+    def dist(
+        cls,
+        mu: TensorLike,
+        sd: TensorLike,
+        *,
+        reference: int,
+        start: TensorLike | None = None,
+        **kwargs: Any,
+    ) -> TensorVariable:
+        mu, sd = pt.as_tensor(mu, dtype="float64"), pt.as_tensor(sd, dtype="float64")
+        _check(sd, reference, 1)
+        return super().dist([mu if start is None else start, mu, sd], reference=reference, **kwargs)
+
+
+@_logprob.register(ContrastNormalRV)
+def _logp_of_contrasts(op, values, rng, size, start, mu, sd, **kwargs):
+    (value,) = values
+    entries = pt.zeros((sd.shape[-1], 0))
+    return _log_density(value[..., None], mu[..., None], sd[..., None], entries, op.reference)
+
+
+class CorrelatedContrastsRV(EffectsRV):
+    name = "correlated_contrasts"
+    extended_signature = "[rng],[size],(f,p),(f,p),(k,p),(k,q)->[rng],(f,p)"
+    _print_name = ("CorrelatedContrasts", "\\operatorname{CorrelatedContrasts}")
+    options = ("reference",)
+    reference: int
+
+    @staticmethod
+    def draw(rng, size, start, mu, sd, entries, *, reference):
+        shape = pt.concatenate([size, sd.shape[-2:]])
+        next_rng, z = pt.random.normal(size=shape, rng=rng, return_next_rng=True)
+        n_effects = _known(sd.type.shape[-1])
+        steps = multiply_lower(covariance_factor(sd, entries, n_effects), columns(z, n_effects))
+        u = pt.stack(steps, axis=-1)
+        free = np.delete(np.arange(_known(sd.type.shape[-2])), reference)
+        return [next_rng, mu + u[..., free, :] - u[..., [reference], :]]
+
+
+class CorrelatedContrasts(Continuous):
+    r"""
+    Differences of correlated normal effects from those of a reference category.
+
+    The :class:`~helpers.effects.ContrastNormal` of several effects, such as intercept and slopes:
+    :math:`x_k = \mu_k + u_k - u_{\text{ref}}` with :math:`u_k \sim N(0, D_k L_k L_k' D_k)`
+    independent between all K categories, the reference included.
+
+    Parameters
+    ----------
+    mu : tensor_like of float, shape (K - 1, P)
+        Means of the contrasts.
+    sd : tensor_like of float, shape (K, P)
+        Standard deviations of all categories' effects (sd > 0). One set for the whole batch.
+    entries : tensor_like of float, shape (K, P (P - 1) / 2)
+        Cholesky factors of the correlations of each category's effects, below their diagonals,
+        row by row.
+    reference : int
+        Position of the reference among the K categories.
+    start : tensor_like of float, optional
+        Where sampling starts, with the shape of a draw; by default at the mean. It has no part in
+        the density.
+
+    Returns
+    -------
+    TensorVariable
+        The random variable, with K - 1 contrasts and P effects on its last two axes.
+
+    Examples
+    --------
+    With one effect it is the :class:`~helpers.effects.ContrastNormal`:
+
+    >>> import numpy as np
+    >>> import pymc as pm
+    >>> from helpers.effects import CorrelatedContrasts
+    >>> sd, entries = np.array([[1.0], [2.0], [3.0]]), np.zeros((3, 0))
+    >>> contrasts = CorrelatedContrasts.dist(np.zeros((2, 1)), sd, entries, reference=2)
+    >>> print(pm.logp(contrasts, np.array([[0.5], [-1.0]])).eval().round(6))
+    -3.844848
+    """
+
+    rv_type = CorrelatedContrastsRV
+    rv_op = CorrelatedContrastsRV.rv_op
+
+    @classmethod
+    def dist(
+        cls,
+        mu: TensorLike,
+        sd: TensorLike,
+        entries: TensorLike,
+        *,
+        reference: int,
+        start: TensorLike | None = None,
+        **kwargs: Any,
+    ) -> TensorVariable:
+        mu, sd = pt.as_tensor(mu, dtype="float64"), pt.as_tensor(sd, dtype="float64")
+        entries = pt.as_tensor(entries, dtype="float64")
+        _check(sd, reference, 2)
+        parameters = [mu if start is None else start, mu, sd, entries]
+        return super().dist(parameters, reference=reference, **kwargs)
+
+
+@_logprob.register(CorrelatedContrastsRV)
+def _logp_of_correlated_contrasts(op, values, rng, size, start, mu, sd, entries, **kwargs):
+    (value,) = values
+    return _log_density(value, mu, sd, entries, op.reference)
+
+
+def _log_density(value, mu, sd, entries, reference):
+    """Normal log-density of contrasts with effects on the last axis, over a batch in front."""
+    core = value.shape[-2:]
+    rows = value if value.ndim == 3 else value.reshape((-1, *core))
+    means = mu[None] if mu.ndim == 2 else pt.broadcast_to(mu, value.shape).reshape((-1, *core))
+    squares, log_scale = contrast_distance(rows, means, sd, entries, reference)
+    log_density = -0.5 * (squares + np.log(2 * np.pi) * core[0] * core[1]) - log_scale
+    return log_density if value.ndim == 3 else log_density.reshape(value.shape[:-2])
+
+
+def _check(sd: TensorVariable, reference: int, ndim: int) -> None:
+    if sd.ndim != ndim or None in sd.type.shape:
+        raise ValueError(
+            "Contrasts need one set of standard deviations for the whole batch, of a known shape: "
+            f"{'(K,)' if ndim == 1 else '(K, P)'}."
+        )
+    if not 0 <= reference < _known(sd.type.shape[0]):
+        raise ValueError(f"The reference {reference} is none of {sd.type.shape[0]} categories.")
+
+
+def _known(length: int | None) -> int:
+    assert length is not None
+    return length
+
+
+def pooled_spreads(name: str, dims: str | tuple[str, ...]) -> TensorVariable:
+    r"""
+    Standard deviations that have a common scale, so that small data do not scatter them.
+
+    Unlike independent priors, they are shrunk towards each other, and remain exchangeable between
+    categories:
+
+    .. math::
+
+       \log \sigma_k \sim N(\log s, 0.5^2), \qquad s \sim \operatorname{HalfNormal}(1),
+
+    with a scale for each effect where there are several.
+
+    Parameters
+    ----------
+    name : str
+        Name of the standard deviations; their scale s is ``{name}_scale``, over the dims after the
+        first.
+    dims : str or tuple of str
+        Their dims, that of categories first. With two categories only the variance of their
+        difference is seen, and both have the same standard deviation, s.
+
+    Returns
+    -------
+    TensorVariable
+        The standard deviations.
+
+    Examples
+    --------
+    >>> import pymc as pm
+    >>> from helpers.effects import pooled_spreads
+    >>> with pm.Model(coords={"category": list("abc")}) as model:
+    ...     sd = pooled_spreads("sd", "category")
+    >>> [v.name for v in model.free_RVs], sd.eval().shape
+    (['sd_scale', 'sd'], (3,))
+    """
+    dims = (dims,) if isinstance(dims, str) else tuple(dims)
+    coords = pm.modelcontext(None).coords
+    shape = tuple(len(coords[dim]) for dim in dims)
+    scale = pm.HalfNormal(f"{name}_scale", 1, dims=dims[1:])
+    if shape[0] == 2:
+        return pm.Deterministic(name, scale * np.ones(shape), dims=dims)
+    # Not as s exp(z / 2): where data say much of each, s and all z would share a direction.
+    return pm.LogNormal(name, pt.log(scale), 0.5, dims=dims)
