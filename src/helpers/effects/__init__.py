@@ -12,6 +12,7 @@ from helpers.effects.drift import ConditionedSteps, date_gaps, random_walk, walk
 from helpers.effects.normal import ClusterNormal, CorrelatedNormal, JointNormal
 from helpers.effects.pilot import Expansion, expand_likelihood
 from helpers.effects.scatter import ConditionedRows, RowScatter
+from helpers.effects.scatter_pilot import RowExpansion, ScatteredExpansion, expand_scattered
 
 __all__ = [
     "CENTRINGS",
@@ -26,11 +27,14 @@ __all__ = [
     "Expansion",
     "JointNormal",
     "Quadratic",
+    "RowExpansion",
+    "ScatteredExpansion",
     "RowScatter",
     "cluster_intercepts",
     "correlated_effects",
     "date_gaps",
     "expand_likelihood",
+    "expand_scattered",
     "pooled_spreads",
     "random_walk",
     "walk_at",
