@@ -1,6 +1,6 @@
 """Data with a known truth."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -28,6 +28,11 @@ def simulate_counts(
     intercept_sd: ArrayLike = 0.5,
     slope_sd: ArrayLike = 0.2,
     correlation: ArrayLike = -0.4,
+    intercept_spread: ArrayLike | None = None,
+    slope_spread: ArrayLike | None = None,
+    drift_spread: ArrayLike | None = None,
+    scatter_sd: ArrayLike | None = None,
+    scatter_df: float | None = None,
     random_seed: int | None = None,
 ) -> tuple[CategoryCounts, xr.Dataset]:
     r"""
@@ -54,7 +59,18 @@ def simulate_counts(
     intercept_sd, slope_sd : float or array_like, length K - 1
         Standard deviations between clusters.
     correlation : float or array_like, length K - 1
-        Correlation between a cluster's intercept and slope, in (-1, 1).
+        Correlation between a cluster's intercept and slope, in (-1, 1); of length K, of the
+        categories, where their spreads are given.
+    intercept_spread, slope_spread : float or array_like, length K, optional
+        Standard deviations of all categories, the reference included, in place of those of the
+        contrasts: every category has an effect, and contrasts are differences.
+    drift_spread : float or array_like, length K, optional
+        Standard deviations of all categories' steps from one date to the next; no drift if not
+        given.
+    scatter_sd : float or array_like, length K, optional
+        Spreads of all categories in the scatter of rows; no scatter if not given.
+    scatter_df : float, optional
+        Degrees of freedom of the scatter (> 0); normal if not given.
     random_seed : int, optional
         Seed.
 
@@ -65,7 +81,10 @@ def simulate_counts(
     truth : xarray.Dataset
         ``intercept_mean``, ``intercept_sd`` (contrast), ``intercept`` (cluster, contrast); for
         slopes also ``slope_mean``, ``slope_sd``, ``correlation`` (contrast) and ``slope``
-        (cluster, contrast); ``logits``, ``preference``, ``share`` (row, category).
+        (cluster, contrast); ``logits``, ``preference``, ``share`` (row, category). Where they are
+        given, ``intercept_spread``, ``slope_spread``, ``drift_spread``, ``scatter_sd`` (category),
+        ``scatter_df``, ``drift`` (date, contrast), 0 at the first date, and ``scatter``
+        (row, contrast). ``logits`` and ``share`` include the scatter, ``preference`` does not.
 
     Raises
     ------
@@ -86,18 +105,31 @@ def simulate_counts(
     n_rows, n_contrasts = n_clusters * n_dates, n_categories - 1
 
     rng = np.random.default_rng(random_seed)
-    mean, sd, rho = _population(
-        rng, n_contrasts, (intercept_mean, slope_mean), (intercept_sd, slope_sd), correlation
+    spread = _spreads(
+        n_categories,
+        intercept_spread=intercept_spread,
+        slope_spread=slope_spread,
+        drift_spread=drift_spread,
+        scatter_sd=scatter_sd,
     )
+    by_category = _spreads_of_effects(spread, effects)
+    pair = (intercept_sd, slope_sd), correlation
+    if by_category is not None:
+        pair = _contrasts_of(by_category[0], by_category[1], correlation)
+    mean, sd, rho = _population(rng, n_contrasts, (intercept_mean, slope_mean), *pair)
     if effects != "slopes":
         mean[1] = sd[1] = 0
     if effects == "pooled":
         sd[0] = 0
 
     # The order of the draws is part of what a seed means.
-    z = rng.normal(size=(2, n_clusters, n_contrasts))
-    intercept = mean[0] + sd[0] * z[0]
-    slope = mean[1] + sd[1] * (rho * z[0] + np.sqrt(1 - rho**2) * z[1])
+    if by_category is None:
+        z = rng.normal(size=(2, n_clusters, n_contrasts))
+        intercept, slope = mean[:, None] + _correlated(z, sd, rho)
+    else:
+        z = rng.normal(size=(2, n_clusters, n_categories))
+        of_all = np.broadcast_to(np.asarray(correlation, dtype=float), n_categories)
+        intercept, slope = mean[:, None] + _contrasts(_correlated(z, by_category, of_all))
     cluster = np.repeat(np.arange(n_clusters), n_dates)
     x = rng.normal(size=n_rows)
     logits = np.zeros((n_rows, n_categories))
@@ -106,6 +138,10 @@ def simulate_counts(
     low, high = n_range
     n = np.exp(rng.uniform(np.log(low), np.log(high + 1), n_rows)).astype(np.int64)
     n = np.clip(n, low, high)
+    drift, scatter = _drift_and_scatter(rng, n_clusters, n_dates, spread, scatter_df)
+    logits[:, :-1] += np.tile(drift, (n_clusters, 1))
+    preference = softmax(logits, axis=1)
+    logits[:, :-1] += scatter
     share = shares_on_menu(logits, available)
     counts = draw_counts(rng, n, share)
 
@@ -121,14 +157,21 @@ def simulate_counts(
         predictors=pd.DataFrame({"x": x}) if effects == "slopes" else None,
         cluster_name="district",
     )
-    truth = {
+    truth: dict[str, Any] = {
         "intercept_mean": ("contrast", mean[0]),
         "intercept_sd": ("contrast", sd[0]),
         "intercept": (("cluster", "contrast"), intercept),
         "logits": (("row", "category"), logits),
-        "preference": (("row", "category"), softmax(logits, axis=1)),
+        "preference": (("row", "category"), preference),
         "share": (("row", "category"), share),
     }
+    truth |= {name: ("category", values) for name, values in spread.items()}
+    if "drift_spread" in spread:
+        truth["drift"] = (("date", "contrast"), drift)
+    if "scatter_sd" in spread:
+        truth["scatter"] = (("row", "contrast"), scatter)
+        if scatter_df is not None:
+            truth["scatter_df"] = scatter_df
     if effects == "slopes":
         truth |= {
             "slope_mean": ("contrast", mean[1]),
@@ -138,7 +181,84 @@ def simulate_counts(
         }
     coords = data.coords | {"contrast": list(data.categories[:-1])}
     coords.pop("predictor", None)
+    if "drift" in truth:
+        coords["date"] = dates
     return data, xr.Dataset(truth, coords=coords)
+
+
+def _contrasts(u: np.ndarray) -> np.ndarray:
+    """Differences from the last category."""
+    return u[..., :-1] - u[..., -1:]
+
+
+def _correlated(z: np.ndarray, sd: np.ndarray, rho: np.ndarray) -> np.ndarray:
+    """Intercepts and slopes from standard normals, shape (2, C, K)."""
+    return np.stack([sd[0] * z[0], sd[1] * (rho * z[0] + np.sqrt(1 - rho**2) * z[1])])
+
+
+def _spreads_of_effects(spread: dict[str, np.ndarray], effects: str) -> np.ndarray | None:
+    """Spreads of all categories' intercepts and slopes, shape (2, K), where they are given."""
+    names = ("intercept_spread", "slope_spread")
+    given = [name for name in names if name in spread]
+    if not given:
+        return None
+    if effects == "slopes" and len(given) == 1:
+        raise ValueError("Give the spreads of both intercepts and slopes, or of neither.")
+    if effects == "pooled" or (effects == "intercepts" and given != ["intercept_spread"]):
+        raise ValueError(f'With effects="{effects}" there is no {" or ".join(given)} to draw from.')
+    of_intercepts = spread["intercept_spread"]
+    return np.stack([of_intercepts, spread.get("slope_spread", np.zeros_like(of_intercepts))])
+
+
+def _contrasts_of(
+    of_intercepts: np.ndarray, of_slopes: np.ndarray, correlation: ArrayLike
+) -> tuple[tuple[ArrayLike, ArrayLike], ArrayLike]:
+    """Standard deviations and correlations of the contrasts' intercepts and slopes."""
+    sds = [np.sqrt(s[:-1] ** 2 + s[-1] ** 2) for s in (of_intercepts, of_slopes)]
+    covariance = of_intercepts * of_slopes * np.asarray(correlation)
+    product = sds[0] * sds[1]
+    of_both = covariance[:-1] + covariance[-1]
+    rho = np.divide(of_both, product, out=np.zeros_like(product), where=product > 0)
+    return (sds[0], sds[1]), rho
+
+
+def _drift_and_scatter(
+    rng: np.random.Generator,
+    n_clusters: int,
+    n_dates: int,
+    spread: dict[str, np.ndarray],
+    df: float | None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Contrasts of a walk, 0 at the first date, and of the rows' scatter; 0 if not asked for."""
+    drift: np.ndarray = np.zeros((n_dates, 1))
+    scatter: np.ndarray = np.zeros((n_clusters * n_dates, 1))
+    if "drift_spread" in spread:
+        of_steps = spread["drift_spread"]
+        steps = _contrasts(of_steps * rng.normal(size=(n_dates - 1, len(of_steps))))
+        drift = np.concatenate([np.zeros((1, steps.shape[1])), steps.cumsum(axis=0)])
+    if "scatter_sd" in spread:
+        of_rows = spread["scatter_sd"]
+        u = of_rows * rng.normal(size=(len(scatter), len(of_rows)))
+        if df is not None:
+            u /= np.sqrt(rng.gamma(df / 2, 2 / df, size=len(scatter)))[:, None]
+        scatter = _contrasts(u)
+    return drift, scatter
+
+
+def _spreads(n_categories: int, **given: ArrayLike | None) -> dict[str, np.ndarray]:
+    """Those that are given, one for each category."""
+    spreads = {}
+    for name, values in given.items():
+        if values is None:
+            continue
+        spread = np.asarray(values, dtype=float)
+        if spread.shape not in ((), (n_categories,)) or not (spread >= 0).all():
+            raise ValueError(
+                f"`{name}` must be 0 or more, one number or one for each of the {n_categories} "
+                "categories, the reference included."
+            )
+        spreads[name] = np.broadcast_to(spread, n_categories).copy()
+    return spreads
 
 
 def draw_counts(

@@ -1,7 +1,7 @@
 """Effects sampled relative to what the data say about them."""
 
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytensor.tensor as pt
@@ -142,8 +142,9 @@ class Conditioned(Transform):
         expansion = self.information, self.score, self.coupling
         if self.reference is not None:
             by_effect = value[..., None] if self.single else value
+            mean, sd, entries = self._of_contrasts(inputs)
             theta, log_det = conditioned_effects(
-                by_effect, *self._of_contrasts(inputs), *expansion, joint=True
+                by_effect, mean, sd, entries, *expansion, joint=True
             )
             return (theta[..., 0] if self.single else theta), log_det
         if self.joint or self.single or self.score.ndim != 3:
@@ -155,7 +156,7 @@ class Conditioned(Transform):
             return None
         return conditioned_effects(value, mean, sd, entries, *expansion)
 
-    def _of_contrasts(self, inputs: tuple) -> tuple:
+    def _of_contrasts(self, inputs: tuple) -> tuple[Any, Any, Any]:
         """Mean, standard deviations and correlations of each contrast, with an axis of effects."""
         if self.single:
             mean, sd = inputs[-2:]

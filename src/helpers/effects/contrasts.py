@@ -75,8 +75,8 @@ class ContrastNormal(Continuous):
     >>> same = pm.MvNormal.dist(np.zeros(2), np.diag([1.0, 4.0]) + 9.0)
     >>> for distribution in (contrasts, same):
     ...     print(pm.logp(distribution, np.array([0.5, -1.0])).eval().round(6))
-    -3.844848
-    -3.844848
+    -4.010828
+    -4.010828
     """
 
     rv_type = ContrastNormalRV
@@ -160,7 +160,7 @@ class CorrelatedContrasts(Continuous):
     >>> sd, entries = np.array([[1.0], [2.0], [3.0]]), np.zeros((3, 0))
     >>> contrasts = CorrelatedContrasts.dist(np.zeros((2, 1)), sd, entries, reference=2)
     >>> print(pm.logp(contrasts, np.array([[0.5], [-1.0]])).eval().round(6))
-    -3.844848
+    -4.010828
     """
 
     rv_type = CorrelatedContrastsRV

@@ -171,7 +171,7 @@ def _steps_of_contrasts(name, sd, dims, centring, pilot, reference, categories):
         return cluster_intercepts(
             name, 0.0, sd, dims=dims, centring=centring, reference=reference, categories=categories
         )
-    transform = ConditionedSteps(*rotated[:2], rotation, reference)
+    transform = ConditionedSteps(rotated.information, rotated.score, rotation, reference)
     zero = np.zeros(len(transform.information))
     return ContrastNormal(
         name,

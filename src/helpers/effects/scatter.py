@@ -31,7 +31,9 @@ class RowScatterRV(EffectsRV):
         shape = pt.concatenate([size, [sd.shape[-1]]])
         rng, u = pt.random.normal(0, sd, size=shape, rng=rng, return_next_rng=True)
         if heavy_tails:
-            rng, weight = pt.random.gamma(df / 2, 2 / df, size=size, rng=rng, return_next_rng=True)
+            rng, weight = pt.random.gamma(
+                df / 2, scale=2 / df, size=size, rng=rng, return_next_rng=True
+            )
             u = u / pt.sqrt(weight)[..., None]
         free = np.delete(np.arange(sd.type.shape[-1]), reference)
         return [rng, u[..., free] - u[..., [reference]]]
@@ -107,7 +109,7 @@ class RowScatter(Continuous):
             raise ValueError("Scatter needs one spread for each category, of a known shape (K,).")
         heavy_tails = df is not None
         degrees = pt.as_tensor(df if heavy_tails else np.inf, dtype="float64")
-        start = pt.zeros_like(mean[..., 1:]) if start is None else start
+        start = pt.zeros_like(mean)[..., 1:] if start is None else start
         return super().dist(
             [start, mean, sd, degrees], reference=reference, heavy_tails=heavy_tails, **kwargs
         )
@@ -173,7 +175,9 @@ class ConditionedRows(Transform):
         #: The categories but each row's base.
         self.free = column + (column >= self.base[:, None])
 
-    def _loop(self, value: TensorVariable, inputs: tuple) -> tuple[TensorVariable, TensorVariable]:
+    def _loop(
+        self, value: TensorVariable, inputs: tuple[Any, ...]
+    ) -> tuple[TensorVariable, TensorVariable]:
         mean, sd = inputs[-3], inputs[-2]
         pilot = self.information, self.score, self.base
         return row_scatter(value, mean, sd, *pilot, self.reference)
@@ -181,7 +185,7 @@ class ConditionedRows(Transform):
     def backward(self, value: TensorVariable, *inputs: Variable) -> TensorVariable:
         return self._loop(value, inputs)[0]
 
-    def forward(self, value: TensorVariable, *inputs: Variable) -> TensorVariable:
+    def forward(self, value: TensorVariable, *inputs: Any) -> TensorVariable:
         mean, sd = inputs[-3], inputs[-2]
         column = np.arange(self.score.shape[1])
         logits = pt.inc_subtensor(mean[:, column + (column >= self.reference)], value)

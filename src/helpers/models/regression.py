@@ -71,9 +71,13 @@ def masked_regression(
         Parametrisation of the varying effects. It changes how fast the model samples, not what
         it says. "auto" conditions on a pilot fit to the data, which suits clusters with many
         counts and with few.
-    likelihood : {"multinomial", "dirichlet-multinomial"}
-        Distribution of the counts given the shares. The second lets rows scatter about them, see
-        :class:`~helpers.MaskedDirichletMultinomial`.
+    likelihood : {"multinomial", "dirichlet-multinomial", "logistic-normal"}
+        Distribution of the counts given the shares. The others let rows scatter about them: the
+        second all categories alike, see :class:`~helpers.MaskedDirichletMultinomial`, the third
+        each category with a spread of its own, see :class:`~helpers.effects.RowScatter`.
+    scatter : {"normal", "t"}, optional
+        For the logistic-normal: whether rows scatter normally, which is the default, or with heavy
+        tails.
     drift : {None, "walk"}
         Whether preferences drift over dates: a random walk of each category's logit, the same in
         all clusters, see :func:`~helpers.effects.random_walk`.
@@ -93,11 +97,20 @@ def masked_regression(
     reference : str, optional
         Category whose logit is 0; it need not be on every menu. If not given,
         :func:`~helpers.choose_reference` picks one.
+    spreads : {"category", "contrast"}, optional
+        What the standard deviations between clusters, dates and rows are of. "category": every
+        category has one, the reference too, and the model is the same whichever category is the
+        reference. "contrast": every difference from the reference has one, independent of the
+        others, which makes a model that depends on the reference. "full" and "kronecker"
+        covariances are of contrasts in either case. By default "category", or "contrast" where
+        `priors` names a standard deviation of contrasts.
     priors : mapping of str to callable, optional
         Priors to use in place of the defaults, by parameter: ``intercept`` (pooled),
-        ``intercept_mean``, ``intercept_sd``, ``slope``, ``effects_mean``, ``effects_sd``, ``psi``,
-        ``concentration``, ``drift_sd``. Each is called as ``prior(name, dims=dims)`` inside the
-        model, as in ``{"slope": functools.partial(pm.Normal, mu=0, sigma=0.5)}``.
+        ``intercept_mean``, ``intercept_spread``, ``slope``, ``effects_mean``, ``effects_spread``,
+        ``drift_spread``, ``scatter_sd``, ``scatter_df``, ``psi``, ``concentration``, and for
+        spreads by contrast ``intercept_sd``, ``effects_sd``, ``drift_sd``. Each is called as
+        ``prior(name, dims=dims)`` inside the model, as in
+        ``{"slope": functools.partial(pm.Normal, mu=0, sigma=0.5)}``.
 
     Returns
     -------
@@ -114,23 +127,31 @@ def masked_regression(
           ``slope``. Slopes: ``effects_mean``, ``effects_sd`` (contrast, effect), ``effects_corr``
           and ``effects`` (cluster, contrast, effect), where the dim ``effect`` is "intercept" and
           the predictors;
+        - for spreads by category, ``intercept_spread`` (category) or ``effects_spread``
+          (category, effect) with correlations ``effects_spread_corr``, and ``drift_spread``
+          (category), each with its scale, such as ``drift_spread_scale``; standard deviations and
+          correlations of contrasts then follow from them;
         - ``psi`` (inflated), for unknown menus: the probability of being on the menu; with
           `psi_by`, (cluster, inflated);
-        - ``concentration``, for the Dirichlet-multinomial;
+        - ``concentration``, for the Dirichlet-multinomial; for the logistic-normal ``scatter_sd``
+          (category), ``scatter_df`` for heavy tails, and ``scatter`` (row, contrast);
         - ``drift`` (date, contrast), with mean zero over the dates at which the category was on
           some menu, and ``drift_sd`` (contrast), the standard deviation of its steps over the mean
           gap between dates. The model's data then include ``date_index`` (row);
         - ``logits``, the linear predictor; ``preference``, the latent preferences with everything
           on the menu; ``share``, what is expected under each row's menu as the data have it (where
-          menus are unknown, with all on it that may be): all (row, category);
+          menus are unknown, with all on it that may be): all (row, category). For the
+          logistic-normal, ``logits`` and ``share`` include the row's scatter, and ``preference``
+          and ``mean_logits`` do not;
         - ``counts`` (row, category), the observed counts.
 
     Raises
     ------
     ValueError
         For an unknown choice, category or prior, for varying effects without a cluster, for
-        predictors that do not vary or repeat each other, and for varying slopes of a predictor
-        that is the same in all rows of each cluster.
+        predictors that do not vary or repeat each other, for varying slopes of a predictor that is
+        the same in all rows of each cluster, for the scatter of single choices, and for spreads by
+        category where menus say nothing about them.
 
     Notes
     -----
@@ -155,8 +176,26 @@ def masked_regression(
     the paths that NUTS would take end where R-hat suffers most (chapter 6 shows why, and how
     draws go to a folder where they do not fit into memory).
 
+    The scatter of rows takes as much memory as counts times draws. Leave it out of what is stored
+    with ``pm.sample(..., var_names=parameter_names(model))``: predictions draw it again from the
+    rows' counts.
+
+    That spreads of contrasts depend on the reference is well known of multinomial probit models
+    (Burgette & Nordheim, 2012), and so is the cure of a spread for every category (Aitchison, 1982;
+    Ben-Akiva, Bolduc & Walker, 2001). It is used here for every level of the regression.
+
     References
     ----------
+    Aitchison, J. (1982). The statistical analysis of compositional data. Journal of the Royal
+    Statistical Society B, 44(2), 139-177.
+
+    Ben-Akiva, M., Bolduc, D., & Walker, J. (2001). Specification, identification and estimation of
+    the logit kernel (or continuous mixed logit) model. Working paper.
+
+    Burgette, L. F., & Nordheim, E. V. (2012). The trace restriction: an alternative identification
+    strategy for the Bayesian multinomial probit model. Journal of Business & Economic Statistics,
+    30(3), 404-410.
+
     McFadden, D. (1974). Conditional logit analysis of qualitative choice behavior. In Frontiers
     in Econometrics, pages 105-142. Academic Press.
 
@@ -166,10 +205,10 @@ def masked_regression(
     >>> data, truth = simulate_counts(n_clusters=5, n_dates=2, random_seed=1)
     >>> model = masked_regression(data, effects="intercepts")
     >>> [rv.name for rv in model.free_RVs]
-    ['intercept_mean', 'intercept_sd', 'intercept', 'slope']
-    >>> model = masked_regression(data, effects="slopes")
+    ['intercept_mean', 'intercept_spread_scale', 'intercept_spread', 'intercept', 'slope']
+    >>> model = masked_regression(data, effects="slopes", spreads="contrast")
     >>> [rv.name for rv in model.free_RVs]
-    ['effects_mean', 'effects_sd', 'effects_corr_beta', 'effects']
+    ['effects_sd', 'effects_mean', 'effects_corr_beta', 'effects']
     """
     if spreads is None and priors is not None and set(priors) & set(BY_CONTRAST):
         spreads = "contrast"

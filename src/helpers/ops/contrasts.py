@@ -303,8 +303,8 @@ def contrast_distance(
     >>> from helpers.ops import contrast_distance
     >>> none = np.zeros((2, 0))
     >>> squares, log_scale = contrast_distance([[[2.0]]], [[[0.0]]], [[1.0], [1.0]], none, 0)
-    >>> float(squares.eval()[0]), float(log_scale.eval().round(6)), round(np.log(2) / 2, 6)
-    (2.0, 0.346574, 0.346574)
+    >>> print(squares.eval()[0], log_scale.eval().round(6), (np.log(2) / 2).round(6))
+    2.0 0.346574 0.346574
     """
     value, mean, sd, entries = as_doubles(value, mean, sd, entries)
     size = sd.type.shape[-1]
