@@ -11,6 +11,12 @@ from helpers.effects.correlated import (
 from helpers.effects.drift import ConditionedSteps, date_gaps, random_walk, walk_at
 from helpers.effects.normal import ClusterNormal, CorrelatedNormal, JointNormal
 from helpers.effects.pilot import Expansion, expand_likelihood
+from helpers.effects.rows import (
+    IntegratedLikelihood,
+    draw_new_scatter,
+    draw_scatter,
+    integrated_log_likelihood,
+)
 from helpers.effects.scatter import ConditionedRows, RowScatter
 from helpers.effects.scatter_pilot import RowExpansion, ScatteredExpansion, expand_scattered
 
@@ -25,16 +31,20 @@ __all__ = [
     "CorrelatedContrasts",
     "CorrelatedNormal",
     "Expansion",
+    "IntegratedLikelihood",
     "JointNormal",
     "Quadratic",
     "RowExpansion",
-    "ScatteredExpansion",
     "RowScatter",
+    "ScatteredExpansion",
     "cluster_intercepts",
     "correlated_effects",
     "date_gaps",
+    "draw_new_scatter",
+    "draw_scatter",
     "expand_likelihood",
     "expand_scattered",
+    "integrated_log_likelihood",
     "pooled_spreads",
     "random_walk",
     "walk_at",
