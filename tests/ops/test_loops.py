@@ -10,19 +10,24 @@ import pytensor.tensor as pt
 import pytest
 from oracles import PLAIN
 from pytensor.compile.mode import get_mode
-from scipy import special, stats
+from scipy import linalg, special, stats
 
 from helpers import masked_regression, simulate_counts
 from helpers.ops import (
     cluster_logits,
     conditioned_effects,
+    contrast_covariance,
+    contrast_distance,
     masked_log_likelihood,
     masked_shares,
+    row_scatter,
 )
 from helpers.ops._loop import Loop, _sources
 from helpers.ops.conditioned import ConditionedEffects
+from helpers.ops.contrasts import ContrastDistance
 from helpers.ops.likelihood import MaskedLogLikelihood, _exp_of_distances
 from helpers.ops.logits import ClusterLogits
+from helpers.ops.rows import RowScatter
 from helpers.ops.shares import MaskedShares
 
 C, K, R = 4, 3, 11
@@ -37,6 +42,20 @@ MODES = [
 def example(which):
     """An operation, its inputs, and how many of them it can be differentiated in."""
     rng = np.random.default_rng(7)
+    if which.startswith("distance"):
+        size, reference = (int(x) for x in which.split()[1:3])
+        value = rng.normal(size=(C, K, size))
+        mean = rng.normal(size=(C if "means" in which else 1, K, size))
+        sd = rng.gamma(2, size=(K + 1, size))
+        entries = rng.uniform(-0.6, 0.6, (K + 1, size * (size - 1) // 2))
+        inputs = [value, mean, sd, entries, np.int64(reference)]
+        return ContrastDistance(size), inputs, 4 if size > 1 else 3
+    if which.startswith("scatter"):
+        value, score = rng.normal(size=(2, R, K))
+        mean = rng.normal(size=(R, K + 1))
+        pilot = [rng.gamma(2, size=(R, K)), 5 * score, rng.integers(0, K + 1, R)]
+        inputs = [value, mean, rng.gamma(2, size=K + 1), *pilot, np.int64(which.split()[1])]
+        return RowScatter(), inputs, 3
     if which.startswith("conditioned"):
         size = int(which.split()[1])
         mean, sd = rng.normal(size=(K, size)), rng.gamma(2, size=(K, size))
@@ -46,7 +65,7 @@ def example(which):
         coupling = rng.normal(size=(C, size * K, size * K) if "coupled" in which else (0, 0, 0))
         t = rng.normal(size=(C, K, size))
         inputs = [t, mean, sd, entries, root @ root.mT, b, coupling]
-        return ConditionedEffects(size), inputs, 4 if size > 1 else 3
+        return ConditionedEffects(size, "joint" in which), inputs, 4 if size > 1 else 3
     if which.startswith("logits"):
         n_effects, reference = (int(x) for x in which.split()[1:])
         effects = rng.normal(size=(C, K, n_effects))
@@ -65,7 +84,15 @@ EXAMPLES = [
     "conditioned 2",
     "conditioned 2 coupled",
     "conditioned 3",
+    "conditioned 2 joint",
     "conditioned 3 coupled",
+    "conditioned 3 coupled joint",
+    "distance 1 0",
+    "distance 1 3 means",
+    "distance 2 1",
+    "distance 3 2 means",
+    "scatter 0",
+    "scatter 2",
     "logits 1 0",
     "logits 2 1",
     "logits 4 3",
@@ -103,7 +130,8 @@ class TestAgainstThePlainGraph:
     def test_values_and_gradients(self, which, mode):
         op, inputs, n_wrt = example(which)
         variables = symbolic(inputs)
-        n_results = 2 if isinstance(op, ConditionedEffects) else 1
+        several = ConditionedEffects, ContrastDistance, RowScatter
+        n_results = 2 if isinstance(op, several) else 1
         both = [
             with_gradients(outputs, variables, n_wrt, n_results)
             for outputs in (op(*variables, return_list=True), as_list(op.plain(*variables)))
@@ -174,6 +202,82 @@ class TestAgainstScipy:
                 expected = m + np.linalg.solve(np.linalg.cholesky(q).T, uncoupled[k])
                 np.testing.assert_allclose(effects[c, k], expected, rtol=1e-8)
                 assert log_det[c, k] == pytest.approx(-np.linalg.slogdet(q)[1] / 2)
+
+    @pytest.mark.parametrize("means", ["", " means"])
+    @pytest.mark.parametrize("which", ["1 0", "1 3", "2 1", "3 2"])
+    def test_contrast_distance(self, which, means):
+        """The covariance of contrasts written out: that of each category, and the reference's."""
+        _, (value, mean, sd, entries, reference), _ = example(f"distance {which}{means}")
+        size = sd.shape[1]
+        covariance = covariance_of_contrasts(sd, entries, reference)
+        squares, log_scale = (
+            x.eval() for x in contrast_distance(value, mean, sd, entries, reference)
+        )
+        got = -0.5 * (squares + K * size * np.log(2 * np.pi)) - log_scale
+        away = (value - mean).reshape(C, -1)
+        expected = stats.multivariate_normal.logpdf(away, None, covariance)
+        np.testing.assert_allclose(got, expected, rtol=1e-10)
+
+    @pytest.mark.parametrize("size", [1, 2, 3])
+    def test_contrast_distance_knows_no_reference(self, size):
+        _, (value, mean, sd, entries, reference), _ = example(f"distance {size} 0 means")
+        results = []
+        for other in range(K + 1):
+            inputs = [
+                np.delete((x := np.insert(given, reference, 0, axis=1)) - x[:, [other]], other, 1)
+                for given in (value, mean)
+            ]
+            both = contrast_distance(*inputs, sd, entries, other)
+            results.append(np.append(both[0].eval(), both[1].eval()))
+        np.testing.assert_allclose(results, results[:1] * (K + 1), rtol=1e-11)
+
+    def test_contrast_distance_with_a_spread_of_nearly_nothing(self):
+        """The reference hardly varies: the contrasts are independent, to all digits."""
+        _, (value, mean, sd, entries, _), _ = example("distance 1 3 means")
+        sd[3] = 1e-9
+        squares, log_scale = (x.eval() for x in contrast_distance(value, mean, sd, entries, 3))
+        z = (value - mean) / sd[:3]
+        np.testing.assert_allclose(squares, (z**2).sum(axis=(1, 2)), rtol=1e-12)
+        assert log_scale == pytest.approx(np.log(sd[:3]).sum(), rel=1e-12)
+
+    @pytest.mark.parametrize("size", [1, 2, 3])
+    def test_contrast_covariance(self, size):
+        """Of each contrast: the blocks on the diagonal of all contrasts' covariance."""
+        _, (_, _, sd, entries, _), _ = example(f"distance {size} 0")
+        got = contrast_covariance(pt.as_tensor(sd), pt.as_tensor(entries), 2)
+        of_contrasts, below = (x.eval() for x in got)
+        expected = covariance_of_contrasts(sd, entries, 2).reshape(K, size, K, size)
+        for k in range(K):
+            factor = of_contrasts[k, :, None] * correlation_factor(below[k], size)
+            np.testing.assert_allclose(factor @ factor.T, expected[k, :, k], rtol=1e-11)
+
+    @pytest.mark.parametrize("reference", [0, 2])
+    def test_row_scatter(self, reference):
+        """Row by row in the row's own coordinates, and back to those of the model."""
+        _, inputs, _ = example(f"scatter {reference}")
+        value, mean, sd, h, b, base, _ = inputs
+        scatter, log_det = (x.eval() for x in row_scatter(*inputs))
+        for i in range(R):
+            others = np.delete(np.arange(K + 1), base[i])
+            prior = 1 / (sd[others] ** 2 + sd[base[i]] ** 2)
+            q = h[i] + prior
+            logits = np.zeros(K + 1)
+            from_base = mean[i, others] - mean[i, base[i]]
+            logits[others] = (b[i] + from_base * prior) / q + value[i] / np.sqrt(q)
+            away = logits - mean[i]
+            np.testing.assert_allclose(
+                scatter[i], np.delete(away - away[reference], reference), rtol=1e-9, atol=1e-12
+            )
+            assert log_det[i] == pytest.approx(-np.log(q).sum() / 2)
+
+
+def covariance_of_contrasts(sd, entries, reference):
+    """Of all contrasts and effects together, (K P, K P): D + 1 1' x that of the reference."""
+    size = sd.shape[1]
+    factors = [s[:, None] * correlation_factor(e, size) for s, e in zip(sd, entries, strict=True)]
+    blocks = [factor @ factor.T for factor in factors]
+    at_reference = blocks.pop(reference)
+    return linalg.block_diag(*blocks) + np.kron(np.ones((K, K)), at_reference)
 
 
 class TestExponential:
@@ -274,6 +378,46 @@ class TestMisfit:
         with pytest.raises(ValueError, match="fit|not for these"):
             conditioned_effects(*inputs)[0].eval()
 
+    @pytest.mark.parametrize(
+        ("which", "change"),
+        [
+            (0, lambda x: x[:, :2]),
+            (1, lambda x: x[:2]),
+            (1, lambda x: x[:, :2]),
+            (2, lambda x: x[:2]),
+            (3, lambda x: x[:2]),
+        ],
+    )
+    def test_contrast_distance(self, which, change):
+        _, inputs, _ = example("distance 2 1 means")
+        inputs[which] = change(inputs[which])
+        with pytest.raises(ValueError, match="do not fit"):
+            contrast_distance(*inputs)[0].eval()
+
+    @pytest.mark.parametrize(
+        ("which", "change"),
+        [(i, lambda x: x[:2]) for i in range(6)] + [(i, lambda x: x[:, :2]) for i in (0, 1, 3, 4)],
+    )
+    def test_row_scatter(self, which, change):
+        _, inputs, _ = example("scatter 0")
+        inputs[which] = change(inputs[which])
+        with pytest.raises(ValueError, match="not fit|not for these"):
+            row_scatter(*inputs)[0].eval()
+
+    @pytest.mark.parametrize("index", [-1, K + 1])
+    def test_reference_that_is_none(self, index):
+        for which, operation in (("distance 2 1", contrast_distance), ("scatter 0", row_scatter)):
+            *inputs, _ = example(which)[1]
+            with pytest.raises(IndexError, match="reference is none"):
+                operation(*inputs, index)[0].eval()
+
+    @pytest.mark.parametrize("index", [-1, K + 1])
+    def test_base_that_is_none(self, index):
+        _, inputs, _ = example("scatter 0")
+        inputs[5][3] = index
+        with pytest.raises(IndexError, match="base is none"):
+            row_scatter(*inputs)[0].eval()
+
 
 @pytest.fixture(scope="module")
 def model():
@@ -297,6 +441,8 @@ class TestInModels:
             "ClusterLogitsBackward",
             "ConditionedEffects",
             "ConditionedEffectsBackward",
+            "ContrastDistance",
+            "ContrastDistanceBackward",
             "MaskedLogLikelihood",
         }
 
@@ -346,8 +492,11 @@ class TestCacheKey:
     def test_loops_for_other_numbers_of_effects_are_other_operations(self):
         assert ConditionedEffects(2) == ConditionedEffects(2) != ConditionedEffects(3)
 
-    def test_loops_survive_pickling(self):
-        op, inputs, _ = example("conditioned 2 coupled")
+        assert ContrastDistance(2) == ContrastDistance(2) != ContrastDistance(3)
+
+    @pytest.mark.parametrize("which", ["conditioned 2 coupled", "distance 2 1", "scatter 2"])
+    def test_loops_survive_pickling(self, which):
+        op, inputs, _ = example(which)
         copy = pickle.loads(pickle.dumps(op))
         assert copy == op
         for got, expected in zip(copy.kernel(*inputs), op.kernel(*inputs), strict=True):
