@@ -220,8 +220,7 @@ class Conditioned(Transform):
             log_det = -sum(pt.log(row[-1]) for row in c)
             log_det = pt.broadcast_to(log_det, value.shape if self.single else value.shape[:-1])
         if self.coupling is not None:
-            of_coupling = self._coupling_log_det
-            log_det += of_coupling if self.reference is None else of_coupling.sum(axis=-1)
+            log_det = log_det + self._coupling_log_det
         return pt.sum(log_det, axis=-1) if self.joint else log_det
 
     @cached_property
@@ -231,11 +230,12 @@ class Conditioned(Transform):
 
     @cached_property
     def _coupling_log_det(self) -> np.ndarray:
-        # The determinant is the cluster's. Its categories take equal parts of it, so that terms of
-        # the density keep one shape: PyMC would sum those of more axes than the determinant has,
-        # and to compile such sums, and their gradients, takes seconds.
+        # The determinant is the cluster's. Categories with densities of their own take equal parts
+        # of it, so that terms of the density keep one shape: PyMC would sum those of more axes than
+        # the determinant has, and to compile such sums, and their gradients, takes seconds.
         assert self.coupling is not None
-        return np.linalg.slogdet(self.coupling)[1][:, None] / self.score.shape[1]
+        log_det = np.linalg.slogdet(self.coupling)[1]
+        return log_det if self.reference is not None else log_det[:, None] / self.score.shape[1]
 
 
 def _check_expansion(information: np.ndarray, score: np.ndarray) -> None:

@@ -108,7 +108,7 @@ class RowScatter(Continuous):
         if sd.ndim != 1 or sd.type.shape[0] is None:
             raise ValueError("Scatter needs one spread for each category, of a known shape (K,).")
         heavy_tails = df is not None
-        degrees = pt.as_tensor(df if heavy_tails else np.inf, dtype="float64")
+        degrees = pt.as_tensor(np.inf if df is None else df, dtype="float64")
         start = pt.zeros_like(mean)[..., 1:] if start is None else start
         return super().dist(
             [start, mean, sd, degrees], reference=reference, heavy_tails=heavy_tails, **kwargs
