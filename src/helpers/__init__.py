@@ -27,12 +27,15 @@ from helpers.distributions import (
 from helpers.effects import correlated_effects
 from helpers.models import (
     choose_reference,
-    latent_preferences,
     masked_regression,
     parameter_names,
-    preferences_over_time,
 )
-from helpers.predict import menu_probabilities, what_if
+from helpers.predict import (
+    latent_preferences,
+    menu_probabilities,
+    preferences_over_time,
+    what_if,
+)
 
 __all__ = [
     "CategoryCounts",

@@ -250,7 +250,7 @@ class TestDiversionOfManyCategories:
     def test_no_work_is_done_for_what_is_left_out(self, many, monkeypatch):
         """A softmax for each draw and menu, and for the menus as they are."""
         model, idata, menus = many
-        module = sys.modules["helpers.predict.what_if"]
+        module = sys.modules["helpers.predict._scatter"]
         count, original = [], module.shares_on_menu
         monkeypatch.setattr(module, "shares_on_menu", lambda *a: count.append(1) or original(*a))
         with warnings.catch_warnings(action="error"):

@@ -10,7 +10,7 @@ import xarray as xr
 from helpers.analysis.choose import Choice
 from helpers.data.counts import CategoryCounts
 from helpers.diagnostics.profiling import expected_seconds
-from helpers.models.preferences import parameter_names
+from helpers.models.names import parameter_names
 from helpers.models.regression import masked_regression
 
 __all__ = ["build_model", "expected_time", "sample", "sampling_settings", "thin"]

@@ -12,8 +12,8 @@ from helpers.analysis.choose import Choice
 from helpers.analysis.fit import thin
 from helpers.data.counts import CategoryCounts
 from helpers.diagnostics.intervals import interval_table
-from helpers.models.preferences import latent_preferences, preferences_over_time
 from helpers.predict.menus import menu_probabilities
+from helpers.predict.preferences import latent_preferences, preferences_over_time
 from helpers.predict.what_if import what_if
 
 __all__ = [

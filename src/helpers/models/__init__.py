@@ -2,12 +2,8 @@
 
 from helpers.models.design import Design, Standardised, choose_reference, fixed_within_clusters
 from helpers.models.likelihood import choose_likelihood
+from helpers.models.names import parameter_names
 from helpers.models.options import CHOICES, RULES, Options, Rule
-from helpers.models.preferences import (
-    latent_preferences,
-    parameter_names,
-    preferences_over_time,
-)
 from helpers.models.priors import DEFAULT_PRIORS, used_priors
 from helpers.models.regression import masked_regression
 
@@ -22,9 +18,7 @@ __all__ = [
     "choose_likelihood",
     "choose_reference",
     "fixed_within_clusters",
-    "latent_preferences",
     "masked_regression",
     "parameter_names",
-    "preferences_over_time",
     "used_priors",
 ]

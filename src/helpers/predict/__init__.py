@@ -2,6 +2,13 @@
 
 from helpers.predict.draws import value_by_draw
 from helpers.predict.menus import menu_probabilities
+from helpers.predict.preferences import latent_preferences, preferences_over_time
 from helpers.predict.what_if import what_if
 
-__all__ = ["menu_probabilities", "value_by_draw", "what_if"]
+__all__ = [
+    "latent_preferences",
+    "menu_probabilities",
+    "preferences_over_time",
+    "value_by_draw",
+    "what_if",
+]

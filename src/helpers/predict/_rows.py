@@ -1,7 +1,8 @@
 """The rows that a prediction is for: rows of the model, or new ones."""
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from itertools import batched
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
@@ -10,38 +11,67 @@ import xarray as xr
 
 from helpers.data.messages import require_known
 from helpers.effects.drift import walk_at
+from helpers.effects.rows import draw_new_scatter, draw_scatter
+from helpers.predict._scatter import chosen, require_stored_scatter, scatter_terms, scatters
 from helpers.predict.draws import value_by_draw
+
+# Doubles of logits whose scatter is drawn at once.
+BLOCK = 2**21
+
+
+class Draw(NamedTuple):
+    """
+    What one draw says of the rows.
+
+    Logits (R, K), and the concentration of a Dirichlet-multinomial. The spread (K,) and the
+    degrees of freedom of the scatter are there if shares are to be averaged over it.
+    """
+
+    logits: np.ndarray
+    concentration: float | None = None
+    spread: np.ndarray | None = None
+    df: float | None = None
 
 
 class RowsToPredict(Protocol):
-    """Rows with their labels (R,), menus (R, K) and totals (R,)."""
+    """Rows with their labels (R,), menus (R, K) and totals (R,), and what of them is predicted."""
 
+    at: str
     labels: pd.Index
     row_menus: np.ndarray
     n: np.ndarray
 
     def by_draw(
         self, posterior: xr.Dataset | xr.DataTree, rng: np.random.Generator
-    ) -> Iterator[tuple[np.ndarray, float | None]]:
-        """Logits (R, K) in each draw, and the concentration, None for a multinomial."""
+    ) -> Iterator[Draw]:
+        """What each draw says of the rows."""
         ...
 
 
 def rows_to_predict(
-    model: pm.Model, rows: Sequence | np.ndarray | pd.DataFrame | None
+    model: pm.Model, rows: Sequence | np.ndarray | pd.DataFrame | None, at: str | None = None
 ) -> RowsToPredict:
     """Find rows of a model by their labels, or set up new ones."""
-    return _NewRows(model, rows) if isinstance(rows, pd.DataFrame) else _ModelRows(model, rows)
+    at = chosen(model, at, "realised")
+    kind = _NewRows if isinstance(rows, pd.DataFrame) else _ModelRows
+    return kind(model, rows, at)
 
 
-def _with_concentration(model, expressions):
-    phi = model.named_vars.get("concentration")
-    return expressions if phi is None else [*expressions, phi]
+def _terms(model, logits, with_scatter):
+    """What to evaluate in each draw, by the field of `Draw`."""
+    terms = {"logits": logits}
+    if "concentration" in model.named_vars:
+        terms["concentration"] = model["concentration"]
+    return terms | scatter_terms(model) if with_scatter else terms
+
+
+def _without_scatter(model):
+    return model["mean_logits" if scatters(model) else "logits"]
 
 
 class _ModelRows:
-    def __init__(self, model, rows):
-        self.model = model
+    def __init__(self, model, rows, at):
+        self.model, self.at = model, at
         self.labels = pd.Index(model.coords["row"])
         self.position = np.arange(len(self.labels))
         if rows is not None:
@@ -58,14 +88,41 @@ class _ModelRows:
         self.n = model["n"].eval()[self.position] if has_n else np.ones(len(self.labels), int)
 
     def by_draw(self, posterior, rng):
-        expressions = _with_concentration(self.model, [self.model["logits"][self.position]])
-        for logits, *phi in value_by_draw(posterior, self.model, expressions):
-            yield logits, (float(phi[0]) if phi else None)
+        model = self.model
+        realised = self.at == "realised"
+        if scatters(model) and realised and "scatter" not in posterior.data_vars:
+            yield from self._given_counts(posterior, rng)
+            return
+        logits = model["logits"] if realised else _without_scatter(model)
+        terms = _terms(model, logits[self.position], scatters(model) and self.at == "mean")
+        for values in value_by_draw(posterior, model, list(terms.values())):
+            yield Draw(**dict(zip(terms, values, strict=True)))
+
+    def _given_counts(self, posterior, rng):
+        """Draw the scatter that rows showed from their counts."""
+        model = self.model
+        require_stored_scatter(model, posterior)
+        counts = model.rvs_to_values[model["counts"]].eval()
+        if (
+            len(counts) != len(model.coords["row"])
+            or (counts[self.position].sum(axis=1) != self.n).any()
+        ):
+            raise ValueError(
+                "The counts are not of these rows: totals or rows of the model were exchanged, so "
+                "that nobody knows how they scattered. Give a frame of new rows, or use "
+                'at="mean".'
+            )
+        mean = _without_scatter(model)[self.position]
+        values = value_by_draw(posterior, model, [mean, *scatter_terms(model).values()])
+        for block in batched(values, max(1, BLOCK // self.row_menus.size)):
+            logits, *of_scatter = map(np.stack, zip(*block, strict=True))
+            given = counts[self.position], self.row_menus, logits, *of_scatter
+            yield from map(Draw, draw_scatter(*given, rng=rng))
 
 
 class _NewRows:
-    def __init__(self, model, frame):
-        self.model, self.labels = model, frame.index
+    def __init__(self, model, frame, at):
+        self.model, self.labels, self.at = model, frame.index, at
         categories = [str(c) for c in model.coords["category"]]
         self.predictors = [str(p) for p in model.coords.get("predictor", ())]
         by_cluster, by_date = ("cluster_index" in model.named_vars), ("drift" in model.named_vars)
@@ -158,22 +215,29 @@ class _NewRows:
 
     def by_draw(self, posterior, rng):
         model = self.model
-        expressions = _with_concentration(model, [model["logits"]])
-        has_phi = len(expressions) == 2
-        new_dates = None
+        logits = _without_scatter(model)
+        terms = _terms(model, logits, scatters(model) and self.at != "typical")
+        drift = []
         if "drift" in model.named_vars:
-            expressions = [*expressions, model["drift"], model["drift_sd"]]
             new_dates = self.date[self.dates.get_indexer(self.date) < 0].unique()
+            if len(new_dates):
+                spread = "drift_spread" if "drift_spread" in model.named_vars else "drift_sd"
+                drift = [model["drift"], model[spread]]
+        expressions = [*terms.values(), *drift]
         values_by_draw = value_by_draw(posterior, model, expressions, data=self._data())
         population = self._from_population(posterior, rng)
         for values, new_clusters in zip(values_by_draw, population, strict=True):
-            logits = values[0]
+            draw = Draw(**dict(zip(terms, values, strict=False)))
             if new_clusters is not None:
-                logits[self.is_new] = new_clusters[self.is_new]
-            if new_dates is not None and len(new_dates):
+                draw.logits[self.is_new] = new_clusters[self.is_new]
+            if drift:
                 walk, sd = values[-2:]
-                self._move(logits, new_dates, walk, sd, rng)
-            yield logits, (float(values[1]) if has_phi else None)
+                self._move(draw.logits, new_dates, walk, sd, rng)
+            if draw.spread is not None and self.at == "realised":
+                df = None if draw.df is None else [draw.df]
+                own = draw_new_scatter([draw.spread], df, n_rows=len(draw.logits), rng=rng)[0]
+                draw = Draw(draw.logits + own)
+            yield draw
 
     def _from_population(self, posterior, rng):
         """Logits with all clusters' effects drawn from the population."""
@@ -186,7 +250,7 @@ class _NewRows:
         return value_by_draw(
             posterior,
             self.model,
-            self.model["logits"],
+            _without_scatter(self.model),
             data=self._data(),
             resample=of_clusters,
             random_seed=seed,
@@ -194,9 +258,15 @@ class _NewRows:
 
     def _move(self, logits, new_dates, walk, sd, rng):
         """Take rows of dates without data from the first date to theirs."""
-        drawn = walk_at(walk, sd, self.dates, new_dates, rng) - walk[0]
         categories = [str(c) for c in self.model.coords["category"]]
         columns = [categories.index(str(c)) for c in self.model.coords["contrast"]]
+        if len(sd) == len(categories):
+            # The reference takes steps, too, which all contrasts have in common. In logits of all
+            # categories they are independent, and only differences of those count.
+            full = np.zeros((len(walk), len(categories)))
+            full[:, columns] = walk
+            walk, columns = full, list(range(len(categories)))
+        drawn = walk_at(walk, sd, self.dates, new_dates, rng) - walk[0]
         which = new_dates.get_indexer(self.date)
         rows = np.flatnonzero(which >= 0)
         logits[np.ix_(rows, columns)] += drawn[which[rows]]

@@ -71,9 +71,10 @@ def value_by_draw(
     >>> [float(value) for value in value_by_draw(idata["posterior"], model, 2 * x, [0, 2])]
     [2.0, 6.0]
     """
-    expressions = list(expression) if isinstance(expression, list | tuple) else [expression]
-    needed = set(ancestors(expressions))
-    free = [v for v in model.free_RVs if v.name not in resample and v in needed]
+    expressions: list[Any] = [*expression] if isinstance(expression, list | tuple) else [expression]
+    given = [v for v in model.free_RVs if v.name not in resample]
+    needed = set(ancestors(expressions, given))  # and not what these depend on in their turn
+    free = [v for v in given if v in needed]
     missing = [v.name for v in free if v.name not in posterior.data_vars]
     if missing:
         raise ValueError(

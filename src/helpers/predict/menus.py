@@ -5,6 +5,7 @@ import pymc as pm
 import xarray as xr
 
 from helpers.distributions.menu_posterior import menu_posterior
+from helpers.predict._scatter import require_stored_scatter
 from helpers.predict.draws import value_by_draw
 
 __all__ = ["menu_probabilities"]
@@ -50,7 +51,9 @@ def menu_probabilities(
     Raises
     ------
     ValueError
-        If the variable is of another kind or not observed, or the posterior lacks a variable.
+        If the variable is of another kind or not observed, or the posterior lacks a variable, such
+        as the scatter of rows: store it with
+        ``var_names=[*parameter_names(model), "scatter"]``.
 
     Examples
     --------
@@ -75,11 +78,12 @@ def menu_probabilities(
     if name not in model.named_vars or model[name] not in model.observed_RVs:
         raise ValueError(f"The model has no observed variable {name!r}: give its name in `name`.")
     rv = model[name]
-    posterior = idata["posterior"]
+    posterior = idata["posterior"].to_dataset()
+    require_stored_scatter(model, posterior)
     total = posterior.sizes["chain"] * posterior.sizes["draw"]
     every = np.unique(np.linspace(0, total - 1, draws).astype(int))
     expression = menu_posterior(rv, model.rvs_to_values[rv])
-    by_draw = value_by_draw(posterior, model, expression, every)  # type: ignore[arg-type]
+    by_draw = value_by_draw(posterior, model, expression, every)
     mean = np.mean(list(by_draw), axis=0)
     dims = model.named_vars_to_dims.get(name)
     if dims is None:

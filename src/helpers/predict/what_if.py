@@ -11,7 +11,9 @@ import xarray as xr
 from helpers.data.messages import require_known
 from helpers.data.shares import shares_on_menu
 from helpers.data.simulate import draw_counts
+from helpers.effects.rows import draw_new_scatter
 from helpers.predict._rows import rows_to_predict
+from helpers.predict._scatter import average_diversion, average_shares, draw_points
 
 __all__ = ["what_if"]
 
@@ -30,6 +32,7 @@ def what_if(
     counts: bool = False,
     total: bool = False,
     diversion: bool | None = None,
+    at: str | None = None,
     random_seed: int | None = None,
 ) -> xr.Dataset:
     r"""
@@ -38,7 +41,8 @@ def what_if(
     Unlike :func:`pymc.sample_posterior_predictive` after :func:`pymc.set_data`, it leaves the
     model as it is, answers several menus at once, and says where the choices of a removed
     category would go. It assumes that preferences keep their proportions under another menu
-    (IIA).
+    (IIA). Where rows scatter, each row's do, and averages over rows or over the scatter do not:
+    see Notes.
 
     Parameters
     ----------
@@ -70,8 +74,20 @@ def what_if(
         Whether to say where the choices of removed categories go, which takes the memory of the
         shares once more for each removed category. If not given, it is computed if it takes at
         most 1 GiB, and left out with a warning if it takes more.
+    at : {"realised", "mean", "typical"}, optional
+        What is meant, where rows scatter (``likelihood="logistic-normal"``):
+
+        - "realised", the default: a row of the model keeps the scatter that it showed, and what
+          was off its menu is drawn given that; a new row draws its own in each draw. This is what
+          figures about the rows as they were mean, and what may be added up.
+        - "mean": what is expected of a row like this one, averaged over the scatter in each draw.
+        - "typical": a row without scatter. It is not an average of anything, and not to be added
+          up.
+
+        Without such scatter, all three are the same, and called "mean". (A Dirichlet-multinomial
+        does not keep how its rows scattered, and has no "realised".)
     random_seed : int, optional
-        Seed of the counts, and of new clusters and dates.
+        Seed of the counts, of new clusters and dates, and of scatter that is drawn.
 
     Returns
     -------
@@ -84,18 +100,41 @@ def what_if(
           part of a removed category's choices that goes to each other category when it alone is
           taken off the row's menu. It sums to 1 over categories; it is missing where the scenario
           does not remove the category;
-        - ``counts`` (chain, draw, scenario, row, category), if asked for.
+        - ``counts`` (chain, draw, scenario, row, category), if asked for. At the mean, each row
+          draws its scatter; at the typical, counts have none.
+
+        Its ``attrs["at"]`` says what is meant: "realised", "mean" or "typical". Scenarios and
+        baseline are of the same scatter.
 
     Raises
     ------
     ValueError
         For unknown categories, rows, clusters, dates or columns, menus of the wrong shape, empty
-        menus, and a diversion that is asked for and takes more than 16 GiB.
+        menus, a diversion that is asked for and takes more than 16 GiB, and realised shares of
+        rows whose menus are unknown and whose scatter is not in the posterior: store it with
+        ``var_names=[*parameter_names(model), "scatter"]``.
 
     Warns
     -----
     UserWarning
         If the diversion is left out.
+
+    Notes
+    -----
+    With scatter, a row that likes one category more than usual and another less keeps doing so
+    under any menu, and divides the choices of a removed category in proportion to its own
+    preferences. So rows with much of that category count more for where its choices go, and the
+    sum over rows, like the mean of one row, is not divided in proportion to average shares. Over
+    the scatter, diversion at the mean weighs by what is moved.
+
+    The mean over the scatter is that of 256 quasi-random points in each draw. For spreads of 0.3
+    and 0.7 the relative error of a draw's share was 0.4 and 1.1 % (root mean square over rows and
+    eight categories), and 0.8 and 2.4 % for t scatter with 4 degrees of freedom. It is independent
+    between draws, so that their mean has little of it.
+
+    Scatter that is not in the posterior is drawn from the rows' counts, for some draws at a time
+    (:func:`~helpers.effects.draw_scatter`). For each draw of 676 rows of eight categories that
+    took 0.01 s, and 0.05 s for t scatter: a few hundred `draws` will do.
 
     References
     ----------
@@ -132,7 +171,7 @@ def what_if(
                 "over (row, category), as masked_regression names them."
             )
     categories = [str(c) for c in model.coords["category"]]
-    to_predict = rows_to_predict(model, rows)
+    to_predict = rows_to_predict(model, rows, at)
     row_menus, labels = to_predict.row_menus, to_predict.labels
     scenarios = _scenarios(available, row_menus, categories)
     for name, menu in scenarios.items():
@@ -152,8 +191,8 @@ def what_if(
     if _can_divert(diversion, 8 * answers.share.size * len(removed), total):
         answers.divert(removed)
     rng = np.random.default_rng(random_seed)
-    for i, (logits, concentration) in enumerate(to_predict.by_draw(posterior, rng)):
-        answers.add(i, logits, concentration, rng)
+    for i, draw in enumerate(to_predict.by_draw(posterior, rng)):
+        answers.add(i, draw, rng)
     return answers.dataset(scenarios, categories, [categories[k] for k in removed])
 
 
@@ -197,27 +236,30 @@ class _Answers:
         gone = self.rows.row_menus & ~self.menus
         self.removed_in = {int(k): np.flatnonzero(gone[:, :, k].any(axis=1)) for k in removed}
 
-    def add(self, i, logits, concentration, rng):
-        baseline = shares_on_menu(logits, self.rows.row_menus)
+    def add(self, i, draw, rng):
+        logits, own, points = draw.logits, draw.logits, None
+        if draw.spread is not None:
+            points = draw_points(draw.spread, draw.df, rng=rng)
+            if self.counts is not None:
+                df = None if draw.df is None else [draw.df]
+                own = own + draw_new_scatter([draw.spread], df, n_rows=len(own), rng=rng)[0]
+        baseline = average_shares(logits, self.rows.row_menus, points)
         self.baseline[i] = self._over_rows(baseline)
         for s, menu in enumerate(self.menus):
-            share = shares_on_menu(logits, menu)
+            share = average_shares(logits, menu, points)
             self.share[i, s] = self._over_rows(share)
             if self.counts is not None:
-                drawn = draw_counts(rng, self.rows.n, share, concentration)
+                chance = share if points is None else shares_on_menu(own, menu)
+                drawn = draw_counts(rng, self.rows.n, chance, draw.concentration)
                 self.counts[i, s] = drawn if self.weight is None else drawn.sum(axis=0)
         if self.diversion is not None:
-            self._add_diversion(self.diversion[i], logits, baseline)
+            self._add_diversion(self.diversion[i], logits, baseline, points)
 
-    def _add_diversion(self, diversion, logits, baseline):
+    def _add_diversion(self, diversion, logits, baseline, points):
         row_menus = self.rows.row_menus
         for r, (k, scenarios) in enumerate(self.removed_in.items()):
-            without = row_menus.copy()
-            without[:, k] = False
-            possible = row_menus[:, k] & without.any(axis=1)
-            # With p_k divided in proportion, j gains p_j p_k / (1 - p_k): of k's part, the share
-            # of j without k. So nothing is divided by a p_k that may be too small to tell from 0.
-            part = shares_on_menu(logits, without)
+            possible = row_menus[:, k] & (row_menus.sum(axis=1) > 1)
+            part = average_diversion(logits, row_menus, k, points)
             for s in scenarios:
                 where = possible & ~self.menus[s, :, k]
                 if self.weight is None:
@@ -254,6 +296,7 @@ class _Answers:
                 "row": self.rows.labels.to_numpy(),
                 "category": categories,
             },
+            attrs={"at": self.rows.at},
         )
 
 
