@@ -14,7 +14,6 @@ __all__ = ["RowExpansion", "ScatteredExpansion", "expand_scattered"]
 _NORMAL = 200.0
 # A pilot need only be approximate: it stops when no variance changes by more than this share.
 _SETTLED = 5e-3
-_ROUGH = {"xatol": 1e-2}
 
 
 @dataclass(frozen=True)
@@ -157,17 +156,17 @@ def expand_scattered(
 
     Examples
     --------
-    Forty rows of 10,000 choices whose logits scatter by 0.1, 0.5 and 1:
+    Rows of 10,000 choices whose logits scatter by 0.1 to 1:
 
     >>> import numpy as np
     >>> from helpers.effects import expand_scattered
     >>> rng = np.random.default_rng(1)
-    >>> share = np.exp(rng.normal(0, [0.1, 0.5, 1.0], size=(40, 3)))
+    >>> share = np.exp(rng.normal(0, [0.1, 0.3, 0.5, 1.0], size=(400, 4)))
     >>> counts = rng.multinomial(10_000, share / share.sum(axis=1, keepdims=True))
-    >>> on_menu = np.ones((40, 3), dtype=bool)
-    >>> pilot = expand_scattered(counts, on_menu, np.zeros(40, int), 1, 0, np.ones((40, 1)))
+    >>> on_menu, one_cluster = np.ones((400, 4), dtype=bool), np.zeros(400, dtype=int)
+    >>> pilot = expand_scattered(counts, on_menu, one_cluster, 1, 0, np.ones((400, 1)))
     >>> pilot.spread.round(1)
-    array([0.1, 0.5, 0.9])
+    array([0.2, 0.3, 0.5, 1. ])
     """
     counts, available = np.asarray(counts, float), np.asarray(available, bool)
     varying, cluster = np.asarray(varying, float), np.asarray(cluster)
@@ -300,13 +299,13 @@ def _tails(rows):
             lambda log_scale: loss(heaviness, log_scale),
             bounds=(-6, 6),
             method="bounded",
-            options=_ROUGH,
+            options={"xatol": 1e-2},
         )
         return found.fun
 
     normal = best(1 / _NORMAL)
     found = optimize.minimize_scalar(
-        best, bounds=(1 / _NORMAL, 1.0), method="bounded", options=_ROUGH
+        best, bounds=(1 / _NORMAL, 1.0), method="bounded", options={"xatol": 1e-2}
     )
     if found.fun >= normal:
         return _NORMAL, 0.0

@@ -3,10 +3,18 @@
 import numpy as np
 
 from helpers.data.counts import CategoryCounts
+from helpers.effects.pilot import Expansion
+from helpers.models._scatter import expand_design
 from helpers.models.design import Design
 from helpers.models.options import Options
 
-__all__ = ["choose_likelihood"]
+__all__ = ["choose_likelihood", "choose_scatter"]
+
+# Rows from which tails can be seen, how much of a row must be known, and the gain in
+# log-likelihood from which normal tails are given up.
+_ROWS, _KNOWN, _GAIN = 60, 0.8, 2.0
+# Scatter of logits that is worth a model of it.
+_LEAST = 0.03
 
 
 def choose_likelihood(
@@ -15,8 +23,22 @@ def choose_likelihood(
     """
     Choose the distribution of the counts by how much rows scatter about a quick fit.
 
-    The Dirichlet-multinomial, if the squared residuals exceed what a multinomial expects by more
-    than a tenth, and by more than three standard errors.
+    The logistic-normal, if the squared residuals exceed what a multinomial expects by more than a
+    tenth, and by more than three standard errors, and a fit with scatter finds a spread of 0.03 or
+    more; never where each row is a single choice, which shows no scatter. The
+    Dirichlet-multinomial is not among the choices: its one concentration ties the scatter of a
+    category to its size, where the logistic-normal has a spread of its own for each.
+
+    How often scatter was found, of 200 simulated tables each, with totals of 5 to 100 and of
+    1,000 to 100,000; spreads between 0.1 and 0.8, concentrations between 10 and 300:
+
+    ==================  =====================  ====================  ====================
+    Table               Multinomial            Dirichlet-mult.       Logistic-normal
+    ==================  =====================  ====================  ====================
+    24 rows of 4        0.000 / 0.010          0.30 / 1.00           0.58 / 1.00
+    100 rows of 7       0.000 / 0.000          0.65 / 1.00           0.98 / 1.00
+    676 rows of 8       0.000 / 0.000          0.91 / 1.00           1.00 / 1.00
+    ==================  =====================  ====================  ====================
 
     Parameters
     ----------
@@ -27,7 +49,7 @@ def choose_likelihood(
 
     Returns
     -------
-    likelihood : {"multinomial", "dirichlet-multinomial"}
+    likelihood : {"multinomial", "logistic-normal"}
         The choice.
     ratio : float
         The evidence: squared residuals relative to what a multinomial expects, see
@@ -38,6 +60,10 @@ def choose_likelihood(
     ValueError
         As :func:`~helpers.masked_regression`.
 
+    See Also
+    --------
+    choose_scatter : Normal or heavier tails, once rows scatter.
+
     Examples
     --------
     >>> from helpers import simulate_counts
@@ -47,7 +73,76 @@ def choose_likelihood(
     >>> likelihood, round(ratio, 1)
     ('multinomial', 0.8)
     """
-    found = Design.of(data, Options(effects=effects, drift=drift)).pilot()
+    design = Design.of(data, Options(effects=effects, drift=drift))
+    found = design.pilot()
+    assert isinstance(found, Expansion)  # that of the multinomial
     ratio = found.dispersion
-    scatters = ratio > 1.1 and ratio > 1 + 3 * np.sqrt(2 / found.freedom)
-    return ("dirichlet-multinomial" if scatters else "multinomial"), ratio
+    scatters = ratio > 1.1 and ratio > 1 + 3 * np.sqrt(2 / found.freedom) and data.n.max() > 1
+    # With large totals and few rows the first fit may be off by more than its residuals allow.
+    if scatters and expand_design(design, design.menus).spread.max() < _LEAST:
+        scatters = False
+    return ("logistic-normal" if scatters else "multinomial"), ratio
+
+
+def choose_scatter(
+    data: CategoryCounts, *, effects: str = "slopes", drift: str | None = None
+) -> tuple[str, float]:
+    """
+    Choose between normal and t scatter by the tails of a quick fit's residuals.
+
+    The t, if its tails fit better by 2 in log-likelihood or more. Otherwise the normal, where the
+    tails can be seen at all: in 60 rows or more whose totals are large beside their scatter. Where
+    they cannot, a table of 60 rows or more gets the t, which holds the normal as a limit, and a
+    smaller one the normal. Unlike :func:`choose_likelihood`, which asks whether rows scatter, it
+    takes for granted that they do.
+
+    Of 200 simulated tables each with totals of 1,000 to 100,000, the t was chosen for
+
+    ==================  =====================  =====================
+    Table               Normal scatter         t scatter, 4 d.f.
+    ==================  =====================  =====================
+    24 rows of 4        0.000                  0.180
+    100 rows of 7       0.005                  0.985
+    676 rows of 8       0.005                  1.000
+    ==================  =====================  =====================
+
+    With totals of 5 to 100 the tails could hardly be seen: tables of 100 and 676 rows got the t
+    whichever it was.
+
+    Parameters
+    ----------
+    data : CategoryCounts
+        The counts.
+    effects, drift : str or None
+        As in :func:`~helpers.masked_regression`.
+
+    Returns
+    -------
+    scatter : {"normal", "t"}
+        The choice.
+    freedom : float
+        Degrees of freedom that fit the tails best, 200 for normal ones; NaN where they cannot be
+        seen.
+
+    Raises
+    ------
+    ValueError
+        As :func:`~helpers.masked_regression`.
+
+    Examples
+    --------
+    >>> from helpers import simulate_counts
+    >>> from helpers.models import choose_scatter
+    >>> data, _ = simulate_counts(random_seed=1, n_clusters=5)
+    >>> choose_scatter(data)
+    ('normal', nan)
+    """
+    design = Design.of(data, Options(effects=effects, drift=drift))
+    found = expand_design(design, design.menus)
+    if found.tail_evidence > _GAIN:
+        return "t", found.heavy_tails
+    contrasts = design.menus.sum(axis=1) - 1
+    seen = ((contrasts > 0) & (found.known > _KNOWN * contrasts)).sum()
+    if seen >= _ROWS:
+        return "normal", found.heavy_tails
+    return ("t" if len(data) >= _ROWS else "normal"), np.nan
