@@ -74,7 +74,7 @@ class TestIntegrated:
             got = integrated([7, 2, 11], ETA3, TAU3, df)
             assert got == pytest.approx(np.log(joint.sum()), abs=1e-6)
 
-    @pytest.mark.parametrize("df", [None, 4.0])
+    @pytest.mark.parametrize("df", [None, pytest.param(4.0, marks=pytest.mark.slow)])
     @pytest.mark.parametrize("n", [1, 30, 10**4, 10**6, 10**9])
     @pytest.mark.parametrize("tau", [1e-3, 0.3, 1.0, 5.0])
     def test_of_eight_categories_from_few_counts_to_many(self, n, tau, df):
@@ -85,7 +85,7 @@ class TestIntegrated:
         # 1e-8 of the log of a probability of many counts is rounding.
         assert one_row(y, eta, tau, df) == pytest.approx(integrated(y, eta, tau, df), abs=0.03)
 
-    @pytest.mark.parametrize("df", [None, 4.0])
+    @pytest.mark.parametrize("df", [None, pytest.param(4.0, marks=pytest.mark.slow)])
     @pytest.mark.parametrize("tau", [0.1, 0.4, 5.0])
     def test_zeros_that_hardly_can_be(self, tau, df):
         eta, tau = np.zeros(5), np.full(5, tau)
@@ -134,7 +134,7 @@ class TestIntegrated:
             a = available[i]
             expected[s, i] = integrated(counts[i, a], eta[s, i, a], tau[s, a])
         for block in (1, 10**6):
-            monkeypatch.setattr("helpers.effects.rows.BLOCK", block)
+            monkeypatch.setattr("helpers.effects._row_table.BLOCK", block)
             got = integrated_log_likelihood(counts, available, eta, tau, random_seed=2)
             np.testing.assert_allclose(got.log_likelihood, expected, atol=0.04)
 
@@ -178,7 +178,7 @@ def many(y, eta, tau, df=None, *, available=None, draws=20_000, seed=3):
 
 
 class TestDrawn:
-    @pytest.mark.parametrize("df", [None, 3.0])
+    @pytest.mark.parametrize("df", [None, pytest.param(3.0, marks=pytest.mark.slow)])
     @pytest.mark.parametrize("y", [(1, 0, 0), (7, 2, 11), (0, 40, 60), (300, 10, 700)])
     def test_contrasts_have_the_moments_of_the_posterior(self, y, df):
         """Also where the draws come from the quadrature."""
@@ -213,7 +213,7 @@ class TestDrawn:
         assert got.mean() == pytest.approx(mean, abs=5 * sd / np.sqrt(len(got)))
         assert got.std() == pytest.approx(sd, rel=0.03)
 
-    @pytest.mark.parametrize("df", [None, 3.0])
+    @pytest.mark.parametrize("df", [None, pytest.param(3.0, marks=pytest.mark.slow)])
     def test_off_the_menu_agrees_with_prior_draws_weighted_by_the_counts(self, df):
         eta, tau = np.array([0.2, -0.4, 0.5, 1.0]), np.array([0.3, 0.8, 0.5, 0.6])
         y, menu = np.array([60, 5, 20, 0]), np.array([True, True, True, False])

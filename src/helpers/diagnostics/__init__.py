@@ -5,14 +5,25 @@ from helpers.diagnostics.convergence import ConvergenceError, check_convergence
 from helpers.diagnostics.gradient import compile_gradient
 from helpers.diagnostics.hidden_cells import hidden_cell_table, hide_cells, predict_hidden
 from helpers.diagnostics.intervals import INTERVAL, interval, interval_table
+from helpers.diagnostics.leave_one_out import (
+    GOOD_K,
+    Comparison,
+    LeaveOneOut,
+    leave_groups_out,
+    leave_one_out,
+    leave_one_out_pit,
+)
 from helpers.diagnostics.operations import profile_operations
 from helpers.diagnostics.predictive import PredictiveCheck, pearson_statistic, predictive_check
 from helpers.diagnostics.profiling import expected_seconds, profile_model
 from helpers.diagnostics.recovery import RecoveryError, check_recovery
 
 __all__ = [
+    "GOOD_K",
     "INTERVAL",
+    "Comparison",
     "ConvergenceError",
+    "LeaveOneOut",
     "PredictiveCheck",
     "RecoveryError",
     "category_checks",
@@ -24,6 +35,9 @@ __all__ = [
     "hide_cells",
     "interval",
     "interval_table",
+    "leave_groups_out",
+    "leave_one_out",
+    "leave_one_out_pit",
     "pearson_statistic",
     "predict_hidden",
     "predictive_check",

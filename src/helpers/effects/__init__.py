@@ -9,6 +9,7 @@ from helpers.effects.correlated import (
     correlated_effects,
 )
 from helpers.effects.drift import ConditionedSteps, date_gaps, random_walk, walk_at
+from helpers.effects.groups import GroupLikelihood, group_log_likelihood
 from helpers.effects.normal import ClusterNormal, CorrelatedNormal, JointNormal
 from helpers.effects.pilot import Expansion, expand_likelihood
 from helpers.effects.rows import (
@@ -31,6 +32,7 @@ __all__ = [
     "CorrelatedContrasts",
     "CorrelatedNormal",
     "Expansion",
+    "GroupLikelihood",
     "IntegratedLikelihood",
     "JointNormal",
     "Quadratic",
@@ -44,6 +46,7 @@ __all__ = [
     "draw_scatter",
     "expand_likelihood",
     "expand_scattered",
+    "group_log_likelihood",
     "integrated_log_likelihood",
     "pooled_spreads",
     "random_walk",

@@ -8,7 +8,6 @@ from scipy.special import logsumexp
 from scipy.stats import qmc
 
 from helpers.effects._laplace import (
-    Pairs,
     average,
     expected_loss,
     find_mode,
@@ -17,6 +16,7 @@ from helpers.effects._laplace import (
     weigh,
 )
 from helpers.effects._poisson import doubles, draw, integrate, pick
+from helpers.effects._row_table import Table, split
 
 __all__ = [
     "IntegratedLikelihood",
@@ -25,8 +25,6 @@ __all__ = [
     "integrated_log_likelihood",
 ]
 
-# Doubles in one block of points: what stays in a processor's cache.
-BLOCK = 250_000
 # Pairs of a row and a draw are integrated by quadrature if the weights can be expected to lose more
 # (a t more easily than is expected), or if they are less efficient than the last.
 LOSS, LOSS_OF_T, ENOUGH = 0.03, 0.01, 0.8
@@ -109,16 +107,16 @@ def integrated_log_likelihood(
     Examples
     --------
     One row, 60 of 100 chose the first of two categories. If logits scatter by about 1, that is
-    less surprising than if they do not:
+    a little less surprising than if they do not:
 
     >>> from helpers.effects import integrated_log_likelihood
     >>> counts, available, logits = [[60, 40]], [[True, True]], [[[0.0, 0.0]]]
     >>> wide = integrated_log_likelihood(counts, available, logits, [[0.7, 0.7]], random_seed=1)
     >>> none = integrated_log_likelihood(counts, available, logits, [[1e-3, 1e-3]], random_seed=1)
     >>> print(wide.log_likelihood.round(2), none.log_likelihood.round(2))
-    [[-4.22]] [[-4.52]]
+    [[-4.19]] [[-4.52]]
     """
-    table = _Table(counts, available, logits, spread, df)
+    table = Table(counts, available, logits, spread, df)
     if points < 1 or points & (points - 1):
         raise ValueError(f"points must be a power of two, such as 64, not {points}.")
     rng = np.random.default_rng(random_seed)
@@ -136,7 +134,7 @@ def integrated_log_likelihood(
             value, good = average(weigh(pairs, mode, z[:, inverse])[1])
             value += log_at_mode(pairs, mode)
             hard = _hard(pairs, mode, good)
-            for some in _split(np.flatnonzero(hard), doubles(size, df)):
+            for some in split(np.flatnonzero(hard), doubles(size, df)):
                 nodes = integrate(pairs.take(some), mode.take(some))
                 value[some] = logsumexp(nodes.log_weight, axis=1)
             total[draws, row], efficiency[draws, row] = value, np.where(hard, 1, good)
@@ -208,18 +206,18 @@ def draw_scatter(
     Examples
     --------
     On average the three categories are equally liked, but this row prefers the first to the second
-    by 3 to 1. The third was off its menu: it falls behind the first, and leads the second.
+    by 4 to 1. The third was off its menu: it falls behind the first, and leads the second.
 
     >>> import numpy as np
     >>> from helpers.effects import draw_scatter
-    >>> counts, available = [[7_500, 2_500, 0]], [[True, True, False]]
+    >>> counts, available = [[8_000, 2_000, 0]], [[True, True, False]]
     >>> logits, spread = np.zeros((2_000, 1, 3)), np.full((2_000, 3), 0.5)
     >>> rng = np.random.default_rng(1)
     >>> draws = draw_scatter(counts, available, logits, spread, rng=rng)[:, 0]
     >>> print((draws - draws[:, [2]]).mean(axis=0).round(1))
-    [ 0.5 -0.5  0. ]
+    [ 0.7 -0.7  0. ]
     """
-    table = _Table(counts, available, logits, spread, df, all_finite=True)
+    table = Table(counts, available, logits, spread, df, all_finite=True)
     out = draw_new_scatter(table.spread, table.df, n_rows=len(table.counts), rng=rng)
     for menu, rows in table.menus():
         size = len(menu)
@@ -230,7 +228,7 @@ def draw_scatter(
             v, log_w = weigh(pairs, mode, rng.standard_normal((size, len(row), points)))
             u = mode.scatter + v[:, np.arange(len(row)), pick(log_w, rng)]
             hard = np.flatnonzero(_hard(pairs, mode, average(log_w)[1]))
-            for some in _split(hard, doubles(size, df)):
+            for some in split(hard, doubles(size, df)):
                 nodes = integrate(pairs.take(some), mode.take(some))
                 u[:, some] = draw(pairs.take(some), nodes, rng)
             weight = pairs.precision / pairs.precision.sum(axis=0)
@@ -298,68 +296,7 @@ def draw_new_scatter(
     return u
 
 
-class _Table:
-    """Counts, menus and parameters, checked."""
-
-    def __init__(self, counts, available, logits, spread, df, all_finite=False):
-        self.counts = np.asarray(counts, dtype=float)
-        self.available = np.asarray(available, dtype=bool)
-        self.logits, self.spread = np.asarray(logits, dtype=float), np.asarray(spread, dtype=float)
-        shape, n_draws = self.counts.shape, len(self.logits)
-        expected = (shape, (n_draws, *shape), (n_draws, *shape[1:]))
-        found = (self.available.shape, self.logits.shape, self.spread.shape)
-        if self.counts.ndim != 2 or found != expected:
-            raise ValueError(
-                f"counts are (R, K) = {shape}, so that available must be {expected[0]}, logits "
-                f"(S, R, K) and spread (S, K); they are {', '.join(map(str, found))}."
-            )
-        self.df = None if df is None else np.broadcast_to(np.asarray(df, dtype=float), n_draws)
-        self.n_draws = n_draws
-        for name, scale in (("spread", self.spread), ("df", self.df)):
-            if scale is not None and not ((scale > 0) & np.isfinite(scale)).all():
-                raise ValueError(f"{name} must be positive and finite in all draws.")
-        needed = self.available | all_finite
-        if not np.isfinite(self.logits[:, needed]).all():
-            where = "" if all_finite else " on the menu"
-            raise ValueError(f"logits must be finite{where} in all draws.")
-        off = (self.counts != 0) & ~self.available
-        wrong = np.flatnonzero(off.any(axis=1) | (self.counts < 0).any(axis=1))
-        if len(wrong):
-            raise ValueError(
-                f"Counts must not be negative, and 0 off the menu: see rows {wrong[:10].tolist()}. "
-                "Was the category on the menu after all?"
-            )
-
-    def menus(self):
-        """The menus, and the rows with each whose counts say something."""
-        informative = (self.counts.sum(axis=1) > 0) & (self.available.sum(axis=1) > 1)
-        rows = np.flatnonzero(informative)
-        patterns, which = np.unique(self.available[rows], axis=0, return_inverse=True)
-        for m, pattern in enumerate(patterns):
-            yield np.flatnonzero(pattern), rows[which.ravel() == m]
-
-    def blocks(self, rows, each):
-        """Pairs of a draw and a row, a block at a time."""
-        for pairs in _split(np.arange(len(rows) * self.n_draws), each):
-            yield pairs % self.n_draws, rows[pairs // self.n_draws]
-
-    def pairs(self, draw, row, menu):
-        """What the likelihood of these pairs needs."""
-        at = row[:, None], menu
-        counts = self.counts[at].T
-        logits = self.logits[draw[:, None], *at].T
-        precision = self.spread[draw[:, None], menu].T ** -2
-        counts, logits, precision = map(np.ascontiguousarray, (counts, logits, precision))
-        return Pairs(counts, logits, precision, None if self.df is None else self.df[draw])
-
-
 def _hard(pairs, mode, efficiency):
     """Whether the normal at the mode is a poor guide to each pair."""
     allowed = LOSS if pairs.df is None else LOSS_OF_T
     return (expected_loss(pairs, mode) > allowed) | (efficiency < ENOUGH)
-
-
-def _split(positions, each):
-    """Positions in blocks, so that the points of a block, `each` for a position, are few."""
-    size = max(1, BLOCK // each)
-    return (positions[i : i + size] for i in range(0, len(positions), size))
