@@ -216,10 +216,12 @@ class TestModel:
         rng = np.random.default_rng(2)
         point = {
             "intercept_mean": np.zeros(3),
-            "intercept_sd_log__": np.zeros(3),
+            "intercept_spread_scale_log__": np.array(0.0),
+            "intercept_spread_log__": np.zeros(4),
             "intercept": rng.normal(size=(20, 3)),
-            "drift_sd_log__": np.log([0.5, 1.0, 2.0]),
-            "drift_steps": rng.normal(size=(3, 5)),
+            "drift_spread_scale_log__": np.array(0.0),
+            "drift_spread_log__": np.log([0.5, 1.0, 2.0, 0.7]),
+            "drift_steps": rng.normal(size=(5, 3)),
             "concentration_log__": np.log(70.0),
         }
         assert set(point) == {v.name for v in model.value_vars}
@@ -268,7 +270,7 @@ class TestModel:
             (
                 {},
                 {"availability": "unknown", "likelihood": "dirichlet-multinomial"},
-                "rival explanations",
+                "a Dirichlet-multinomial of unknown menus is not among",
             ),
         ],
     )
