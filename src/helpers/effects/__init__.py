@@ -1,7 +1,12 @@
 """What varies by cluster and date: covariances, parametrisations, the pilot, drift."""
 
 from helpers.effects.conditioned import Conditioned, Quadratic
-from helpers.effects.contrasts import ContrastNormal, CorrelatedContrasts, pooled_spreads
+from helpers.effects.contrasts import (
+    ConditionedLevel,
+    ContrastNormal,
+    CorrelatedContrasts,
+    pooled_spreads,
+)
 from helpers.effects.correlated import (
     CENTRINGS,
     COVARIANCES,
@@ -26,6 +31,7 @@ __all__ = [
     "COVARIANCES",
     "ClusterNormal",
     "Conditioned",
+    "ConditionedLevel",
     "ConditionedRows",
     "ConditionedSteps",
     "ContrastNormal",

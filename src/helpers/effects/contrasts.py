@@ -7,24 +7,25 @@ import pymc as pm
 import pytensor.tensor as pt
 from pymc.distributions.distribution import Continuous
 from pymc.logprob.abstract import _logprob
+from pymc.logprob.transforms import Transform
 from pytensor.tensor import TensorLike, TensorVariable
 
 from helpers.effects.normal import EffectsRV
 from helpers.ops.contrasts import contrast_distance
 from helpers.ops.triangular import columns, covariance_factor, multiply_lower
 
-__all__ = ["ContrastNormal", "CorrelatedContrasts", "pooled_spreads"]
+__all__ = ["ConditionedLevel", "ContrastNormal", "CorrelatedContrasts", "pooled_spreads"]
 
 
 class ContrastNormalRV(EffectsRV):
     name = "contrast_normal"
-    extended_signature = "[rng],[size],(f),(f),(k)->[rng],(f)"
-    _print_name = ("ContrastNormal", "\\operatorname{ContrastNormal}")
+    extended_signature = "[rng],[size],(f),(k),(f),(k)->[rng],(f)"
+    _print_name = ("ContrastNormal", r"\operatorname{ContrastNormal}")
     options = ("reference",)
     reference: int
 
     @staticmethod
-    def draw(rng, size, start, mu, sd, *, reference):
+    def draw(rng, size, start, lower_sd, mu, sd, *, reference):
         shape = pt.concatenate([size, [sd.shape[-1]]])
         next_rng, u = pt.random.normal(0, sd, size=shape, rng=rng, return_next_rng=True)
         free = np.delete(np.arange(_known(sd.type.shape[-1])), reference)
@@ -55,6 +56,9 @@ class ContrastNormal(Continuous):
     start : tensor_like of float, optional
         Where sampling starts, with the shape of a draw; by default at the mean. It has no part in
         the density.
+    lower_sd : tensor_like of float, shape (K,), optional
+        Standard deviations of what varies about these contrasts, for :class:`ConditionedLevel`. No
+        part of the density either.
 
     Returns
     -------
@@ -90,15 +94,17 @@ class ContrastNormal(Continuous):
         *,
         reference: int,
         start: TensorLike | None = None,
+        lower_sd: TensorLike | None = None,
         **kwargs: Any,
     ) -> TensorVariable:
         mu, sd = pt.as_tensor(mu, dtype="float64"), pt.as_tensor(sd, dtype="float64")
         _check(sd, reference, 1)
-        return super().dist([mu if start is None else start, mu, sd], reference=reference, **kwargs)
+        apart = [mu if start is None else start, sd if lower_sd is None else lower_sd]
+        return super().dist([*apart, mu, sd], reference=reference, **kwargs)
 
 
 @_logprob.register(ContrastNormalRV)
-def _logp_of_contrasts(op, values, rng, size, start, mu, sd, **kwargs):
+def _logp_of_contrasts(op, values, rng, size, start, lower_sd, mu, sd, **kwargs):
     (value,) = values
     entries = pt.zeros((sd.shape[-1], 0))
     return _log_density(value[..., None], mu[..., None], sd[..., None], entries, op.reference)
@@ -106,13 +112,13 @@ def _logp_of_contrasts(op, values, rng, size, start, mu, sd, **kwargs):
 
 class CorrelatedContrastsRV(EffectsRV):
     name = "correlated_contrasts"
-    extended_signature = "[rng],[size],(f,p),(f,p),(k,p),(k,q)->[rng],(f,p)"
-    _print_name = ("CorrelatedContrasts", "\\operatorname{CorrelatedContrasts}")
+    extended_signature = "[rng],[size],(f,p),(k,p),(f,p),(k,p),(k,q)->[rng],(f,p)"
+    _print_name = ("CorrelatedContrasts", r"\operatorname{CorrelatedContrasts}")
     options = ("reference",)
     reference: int
 
     @staticmethod
-    def draw(rng, size, start, mu, sd, entries, *, reference):
+    def draw(rng, size, start, lower_sd, mu, sd, entries, *, reference):
         shape = pt.concatenate([size, sd.shape[-2:]])
         next_rng, z = pt.random.normal(size=shape, rng=rng, return_next_rng=True)
         n_effects = _known(sd.type.shape[-1])
@@ -144,6 +150,9 @@ class CorrelatedContrasts(Continuous):
     start : tensor_like of float, optional
         Where sampling starts, with the shape of a draw; by default at the mean. It has no part in
         the density.
+    lower_sd : tensor_like of float, shape (K, P), optional
+        Standard deviations of what varies about these contrasts, for :class:`ConditionedLevel`. No
+        part of the density either.
 
     Returns
     -------
@@ -175,17 +184,20 @@ class CorrelatedContrasts(Continuous):
         *,
         reference: int,
         start: TensorLike | None = None,
+        lower_sd: TensorLike | None = None,
         **kwargs: Any,
     ) -> TensorVariable:
         mu, sd = pt.as_tensor(mu, dtype="float64"), pt.as_tensor(sd, dtype="float64")
         entries = pt.as_tensor(entries, dtype="float64")
         _check(sd, reference, 2)
-        parameters = [mu if start is None else start, mu, sd, entries]
-        return super().dist(parameters, reference=reference, **kwargs)
+        apart = [mu if start is None else start, sd if lower_sd is None else lower_sd]
+        return super().dist([*apart, mu, sd, entries], reference=reference, **kwargs)
 
 
 @_logprob.register(CorrelatedContrastsRV)
-def _logp_of_correlated_contrasts(op, values, rng, size, start, mu, sd, entries, **kwargs):
+def _logp_of_correlated_contrasts(
+    op, values, rng, size, start, lower_sd, mu, sd, entries, **kwargs
+):
     (value,) = values
     return _log_density(value, mu, sd, entries, op.reference)
 
@@ -208,6 +220,74 @@ def _check(sd: TensorVariable, reference: int, ndim: int) -> None:
         )
     if not 0 <= reference < _known(sd.type.shape[0]):
         raise ValueError(f"The reference {reference} is none of {sd.type.shape[0]} categories.")
+
+
+class ConditionedLevel(Transform):
+    r"""
+    Sample a population's level relative to what its clusters say about it.
+
+    The :class:`~helpers.effects.Conditioned` of levels. With C clusters, each with information
+    :math:`h` about its own effect, that vary with variance v about the level, these say as much as
+    :math:`C / (1/h + v)` about the level. How much depends on v, and with few clusters v is hardly
+    known: sampled by itself, a level would have another scale at each v, which makes a funnel. With
+    the prior :math:`N(m, s^2)` and the clusters' average :math:`\bar\theta`,
+
+    .. math::
+
+       \mu = \frac{\bar\theta C / (1/h + v) + m / s^2}{q} + \frac{t}{\sqrt{q}}, \qquad
+       q = \frac{C}{1/h + v} + \frac{1}{s^2}.
+
+    A change of variables: *any* constants give the same posterior.
+
+    Parameters
+    ----------
+    information, score : numpy.ndarray, shape (C, K - 1, P, P) and (C, K - 1, P)
+        Expansion of the clusters' log-likelihood, as for :class:`~helpers.effects.Conditioned`.
+    reference : int
+        Position of the reference.
+    single : bool
+        Whether the level is that of single effects, without an axis of its own.
+    """
+
+    name = "conditioned"
+
+    def __init__(
+        self, information: np.ndarray, score: np.ndarray, reference: int, *, single: bool
+    ) -> None:
+        self.reference = reference
+        self.ndim_supp = 1 if single else 2
+        self.n_clusters, n_free, n_effects = score.shape
+        self.free = np.delete(np.arange(n_free + 1), reference)
+        unit = np.eye(n_effects)
+        estimate = np.linalg.solve(information + 1e-3 * unit, score[..., None])[..., 0]
+        h = np.diagonal(information, axis1=-2, axis2=-1)
+        weight = h / (1 + h) + 1e-9
+        average = (weight * estimate).sum(axis=0) / weight.sum(axis=0)
+        spread = 1 / np.maximum(h.mean(axis=0), 1e-6)
+        of_single = slice(None), 0
+        self.average = average[of_single] if single else average
+        self.spread = spread[of_single] if single else spread
+
+    def _centre_and_precision(self, inputs: tuple[Any, ...]) -> tuple[Any, Any]:
+        lower_sd, mu, sd = inputs[3:6]
+        from_clusters = self.n_clusters / (self.spread + self._of_contrasts(lower_sd))
+        from_prior = 1 / self._of_contrasts(sd)
+        q = from_clusters + from_prior
+        return (self.average * from_clusters + mu * from_prior) / q, q
+
+    def _of_contrasts(self, sd: TensorVariable) -> TensorVariable:
+        return sd[self.free] ** 2 + sd[self.reference] ** 2
+
+    def backward(self, value: TensorVariable, *inputs: Any) -> TensorVariable:
+        centre, q = self._centre_and_precision(inputs)
+        return centre + value / pt.sqrt(q)
+
+    def forward(self, value: TensorVariable, *inputs: Any) -> TensorVariable:
+        centre, q = self._centre_and_precision(inputs)
+        return (value - centre) * pt.sqrt(q)
+
+    def log_jac_det(self, value: TensorVariable, *inputs: Any) -> TensorVariable:
+        return -0.5 * pt.sum(pt.log(self._centre_and_precision(inputs)[1]))
 
 
 def _known(length: int | None) -> int:

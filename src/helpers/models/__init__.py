@@ -1,7 +1,8 @@
 """Data and a few choices to a PyMC model."""
 
 from helpers.models.design import Design, Standardised, choose_reference, fixed_within_clusters
-from helpers.models.likelihood import choose_likelihood
+from helpers.models.impossible_zeros import ask_about_zeros, impossible_zeros
+from helpers.models.likelihood import choose_likelihood, choose_scatter
 from helpers.models.names import parameter_names
 from helpers.models.options import CHOICES, RULES, Options, Rule
 from helpers.models.priors import DEFAULT_PRIORS, used_priors
@@ -15,9 +16,12 @@ __all__ = [
     "Options",
     "Rule",
     "Standardised",
+    "ask_about_zeros",
     "choose_likelihood",
     "choose_reference",
+    "choose_scatter",
     "fixed_within_clusters",
+    "impossible_zeros",
     "masked_regression",
     "parameter_names",
     "used_priors",

@@ -11,6 +11,7 @@ from pytensor.tensor import TensorVariable
 from helpers.distributions.dirichlet import MaskedDirichletMultinomial
 from helpers.distributions.masked import MaskedMultinomial
 from helpers.distributions.zero_inflated import ZeroInflatedMultinomial
+from helpers.effects.contrasts import ConditionedLevel
 from helpers.effects.correlated import cluster_intercepts, correlated_effects
 from helpers.effects.drift import date_gaps, random_walk
 from helpers.effects.pilot import Expansion
@@ -51,14 +52,17 @@ def effects_by_row(
     if options.effects == "slopes":
         sd = None
         if design.symmetric_effects:
-            sd = prior("effects_spread", ("category", "effect"))
+            shape = len(design.data.categories), len(model.coords["effect"])
+            sd = pt.specify_shape(prior("effects_spread", ("category", "effect")), shape)
         elif options.covariance != "kronecker":
             # Of a Kronecker product the standard deviations are products, with their own priors.
             sd = prior("effects_sd", ("contrast", "effect"))
         theta = correlated_effects(
             "effects",
             dims=("cluster", "contrast", "effect"),
-            mean=prior.mean("effects_mean", ("contrast", "effect"), first),
+            mean=prior.mean(
+                "effects_mean", ("contrast", "effect"), first, **_from_clusters(design, pilot, sd)
+            ),
             sd=sd,
             covariance=options.covariance,
             centring=options.centring,
@@ -74,10 +78,11 @@ def effects_by_row(
     if options.effects == "pooled":
         theta, cluster = prior.mean("intercept", "contrast", first)[None, :, None], everywhere
     else:
+        sd = _spread(design, prior, "intercept")
         intercept = cluster_intercepts(
             "intercept",
-            prior.mean("intercept_mean", "contrast", first),
-            _spread(design, prior, "intercept"),
+            prior.mean("intercept_mean", "contrast", first, **_from_clusters(design, pilot, sd)),
+            sd,
             dims=("cluster", "contrast"),
             centring=options.centring,
             information=None if information is None else information.of_single_effects(),
@@ -164,6 +169,20 @@ def _as_data(counts: np.ndarray) -> np.ndarray:
 def _ones(n: TensorVariable) -> TensorVariable:
     """The design of a single effect: a column of ones, as long as the totals `n`."""
     return pt.ones((n.shape[0], 1))
+
+
+def _from_clusters(design: Design, pilot: Pilot, sd: TensorVariable | None) -> dict[str, Any]:
+    """What the level of clusters' effects is sampled relative to."""
+    if pilot is None or sd is None or not design.symmetric_effects:
+        return {}
+    expansion = pilot.by_cluster
+    transform = ConditionedLevel(
+        expansion.information,
+        expansion.score,
+        design.reference,
+        single=design.options.effects == "intercepts",
+    )
+    return {"lower_sd": sd, "transform": transform, "start": transform.average}
 
 
 def _spread(design: Design, prior: Priors, name: str) -> TensorVariable:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pymc as pm
@@ -85,7 +86,11 @@ class Priors:
         return self.by_name[name](name, dims=dims)
 
     def mean(
-        self, name: str, dims: str | tuple[str, ...], first: TensorVariable | None = None
+        self,
+        name: str,
+        dims: str | tuple[str, ...],
+        first: TensorVariable | None = None,
+        **of_clusters: Any,
     ) -> TensorVariable:
         """
         Register population means or common slopes.
@@ -101,6 +106,9 @@ class Priors:
         first : TensorVariable, shape (K - 1,), optional
             The drift at the first date. The prior is that of the levels then: those on average
             over a category's dates have another meaning for each category.
+        **of_clusters
+            `lower_sd` and `transform`, where the level is sampled relative to what clusters say of
+            it, see :class:`~helpers.effects.ConditionedLevel`.
 
         Returns
         -------
@@ -113,7 +121,7 @@ class Priors:
         if name != "effects_mean":
             shift = np.zeros(n_categories - 1) if first is None else -first
             sd = np.full(n_categories, scale * (1.0 if name == "slope" else 2.0))
-            return ContrastNormal(name, shift, sd, reference=reference, dims=dims)
+            return ContrastNormal(name, shift, sd, reference=reference, dims=dims, **of_clusters)
         n_effects = len(pm.modelcontext(None).coords["effect"])
         is_intercept = np.arange(n_effects) == 0
         shift = np.zeros((n_categories - 1, n_effects))
@@ -121,7 +129,9 @@ class Priors:
             shift = shift - first[:, None] * is_intercept
         sd = np.tile(scale * (1.0 + is_intercept), (n_categories, 1))
         no_entries = np.zeros((n_categories, n_effects * (n_effects - 1) // 2))
-        return CorrelatedContrasts(name, shift, sd, no_entries, reference=reference, dims=dims)
+        return CorrelatedContrasts(
+            name, shift, sd, no_entries, reference=reference, dims=dims, **of_clusters
+        )
 
 
 def used_priors(given: Mapping[str, Callable] | None, design: Design) -> Priors:
