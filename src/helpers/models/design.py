@@ -210,12 +210,48 @@ class Design:
         Expansion or ScatteredExpansion
             The latter for rows that scatter with a spread for each category.
         """
+        # A zero in doubt counts as a missing category here: a pilot need only be approximate.
+        menus = self.menus & ~(self.in_doubt & (self.data.counts == 0))
+        if self.options.likelihood == "logistic-normal":
+            return self.scattered_pilot(menus, 4.0 if self.options.scatter == "t" else None)
+        overdispersed = self.options.likelihood == "dirichlet-multinomial"
+        return expand_likelihood(
+            *self._for_pilot(menus),
+            date=self.date,
+            n_dates=0 if self.dates is None else len(self.dates),
+            overdispersed=overdispersed,
+        )
+
+    def scattered_pilot(
+        self, menus: np.ndarray | None = None, freedom: float | None = None
+    ) -> ScatteredExpansion:
+        """
+        Quick fit with scatter of the rows by category, whatever the likelihood.
+
+        Parameters
+        ----------
+        menus : numpy.ndarray of bool, shape (R, K), optional
+            Menus to take in place of the design's.
+        freedom : float, optional
+            Degrees of freedom of the scatter; normal if not given.
+
+        Returns
+        -------
+        ScatteredExpansion
+        """
+        return expand_scattered(
+            *self._for_pilot(self.menus if menus is None else menus),
+            date=self.date,
+            n_dates=0 if self.dates is None else len(self.dates),
+            freedom=freedom,
+        )
+
+    def _for_pilot(self, menus: np.ndarray) -> tuple[Any, ...]:
+        """What both pilots take first."""
         ones = np.ones((len(self.data), 1))
         x = np.empty((len(ones), 0)) if self.predictors is None else self.predictors.values
         slopes = self.options.effects == "slopes"
-        # A zero in doubt counts as a missing category here: a pilot need only be approximate.
-        menus = self.menus & ~(self.in_doubt & (self.data.counts == 0))
-        arguments: tuple = (
+        return (
             self.data.counts,
             menus,
             np.zeros_like(self.cluster) if self.pooled else self.cluster,
@@ -223,13 +259,6 @@ class Design:
             self.reference,
             np.hstack([ones, x]) if slopes else ones,
             None if slopes else x,
-        )
-        n_dates = 0 if self.dates is None else len(self.dates)
-        if self.options.likelihood == "logistic-normal":
-            return expand_scattered(*arguments, date=self.date, n_dates=n_dates)
-        overdispersed = self.options.likelihood == "dirichlet-multinomial"
-        return expand_likelihood(
-            *arguments, date=self.date, n_dates=n_dates, overdispersed=overdispersed
         )
 
 

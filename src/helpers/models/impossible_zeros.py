@@ -7,7 +7,6 @@ from scipy import special, stats
 from helpers.data.counts import CategoryCounts
 from helpers.data.messages import listing
 from helpers.effects.scatter_pilot import ScatteredExpansion
-from helpers.models._scatter import expand_design
 from helpers.models.design import Design
 from helpers.models.options import Options
 
@@ -136,7 +135,7 @@ def impossible_zeros(
     out = zero.copy()
     while out.any():
         menus = design.menus & ~out
-        found = _Surprise(expand_design(design, menus, _FREEDOM), data.n, menus)
+        found = _Surprise(design.scattered_pilot(menus, _FREEDOM), data.n, menus)
         p_zero = found.of_cells(out)
         for group in np.unique(whole[out & (whole >= 0)]):
             p_zero[whole == group] = found.of_all(whole == group)

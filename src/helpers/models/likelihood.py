@@ -4,7 +4,6 @@ import numpy as np
 
 from helpers.data.counts import CategoryCounts
 from helpers.effects.pilot import Expansion
-from helpers.models._scatter import expand_design
 from helpers.models.design import Design
 from helpers.models.options import Options
 
@@ -79,7 +78,7 @@ def choose_likelihood(
     ratio = found.dispersion
     scatters = ratio > 1.1 and ratio > 1 + 3 * np.sqrt(2 / found.freedom) and data.n.max() > 1
     # With large totals and few rows the first fit may be off by more than its residuals allow.
-    if scatters and expand_design(design, design.menus).spread.max() < _LEAST:
+    if scatters and design.scattered_pilot().spread.max() < _LEAST:
         scatters = False
     return ("logistic-normal" if scatters else "multinomial"), ratio
 
@@ -138,7 +137,7 @@ def choose_scatter(
     ('normal', nan)
     """
     design = Design.of(data, Options(effects=effects, drift=drift))
-    found = expand_design(design, design.menus)
+    found = design.scattered_pilot()
     if found.tail_evidence > _GAIN:
         return "t", found.heavy_tails
     contrasts = design.menus.sum(axis=1) - 1
