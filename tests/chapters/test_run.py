@@ -56,7 +56,7 @@ def test_analyse_your_counts_by_parameters(tmp_path):
         random_seed=2,
     )
     assert done.returncode == 0, done.stderr
-    tables = {"preferences.csv", "shares.csv", "menus.csv"}
+    tables = {"checks.csv", "preferences.csv", "shares.csv", "menus.csv"}
     assert {path.name for path in out.iterdir()} == tables | {"posterior.nc", "report.html"}
     menus = pd.read_csv(out / "menus.csv").set_index("category")["probability"]
     assert len(menus) == data.counts.size
