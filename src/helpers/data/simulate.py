@@ -102,7 +102,7 @@ def simulate_counts(
     unavailable = np.asarray(unavailable, dtype=float)
     _check_sizes(n_clusters, n_dates, n_categories, unavailable, n_range)
     require_choice("effects", effects, ("slopes", "intercepts", "pooled"))
-    n_rows, n_contrasts = n_clusters * n_dates, n_categories - 1
+    n_rows = n_clusters * n_dates
 
     rng = np.random.default_rng(random_seed)
     spread = _spreads(
@@ -112,32 +112,16 @@ def simulate_counts(
         drift_spread=drift_spread,
         scatter_sd=scatter_sd,
     )
-    by_category = _spreads_of_effects(spread, effects)
-    pair = (intercept_sd, slope_sd), correlation
-    if by_category is not None:
-        pair = _contrasts_of(by_category[0], by_category[1], correlation)
-    mean, sd, rho = _population(rng, n_contrasts, (intercept_mean, slope_mean), *pair)
-    if effects != "slopes":
-        mean[1] = sd[1] = 0
-    if effects == "pooled":
-        sd[0] = 0
-
-    # The order of the draws is part of what a seed means.
-    if by_category is None:
-        z = rng.normal(size=(2, n_clusters, n_contrasts))
-        intercept, slope = mean[:, None] + _correlated(z, sd, rho)
-    else:
-        z = rng.normal(size=(2, n_clusters, n_categories))
-        of_all = np.broadcast_to(np.asarray(correlation, dtype=float), n_categories)
-        intercept, slope = mean[:, None] + _contrasts(_correlated(z, by_category, of_all))
+    means, sds = (intercept_mean, slope_mean), (intercept_sd, slope_sd)
+    (mean, sd, rho), (intercept, slope) = _draw_effects(
+        rng, (n_clusters, n_categories), effects, spread, means, sds, correlation
+    )
     cluster = np.repeat(np.arange(n_clusters), n_dates)
     x = rng.normal(size=n_rows)
     logits = np.zeros((n_rows, n_categories))
     logits[:, :-1] = intercept[cluster] + slope[cluster] * x[:, None]
     available = _draw_menus(rng, n_rows, unavailable)
-    low, high = n_range
-    n = np.exp(rng.uniform(np.log(low), np.log(high + 1), n_rows)).astype(np.int64)
-    n = np.clip(n, low, high)
+    n = _draw_totals(rng, n_range, n_rows)
     drift, scatter = _drift_and_scatter(rng, n_clusters, n_dates, spread, scatter_df)
     logits[:, :-1] += np.tile(drift, (n_clusters, 1))
     preference = softmax(logits, axis=1)
@@ -145,14 +129,12 @@ def simulate_counts(
     share = shares_on_menu(logits, available)
     counts = draw_counts(rng, n, share)
 
-    width = len(str(n_clusters))
-    districts = pd.Index([f"district {c:0{width}d}" for c in range(1, n_clusters + 1)])
     dates = pd.date_range("2014-06-01", periods=n_dates, freq="365D")
     data = CategoryCounts(
         counts=counts,
         available=available,
         categories=[f"category {k}" for k in range(1, n_categories + 1)],
-        cluster=pd.Categorical.from_codes(cluster, districts),
+        cluster=pd.Categorical.from_codes(cluster, _districts(n_clusters)),
         date=np.tile(dates.to_numpy(), n_clusters),
         predictors=pd.DataFrame({"x": x}) if effects == "slopes" else None,
         cluster_name="district",
@@ -165,13 +147,6 @@ def simulate_counts(
         "preference": (("row", "category"), preference),
         "share": (("row", "category"), share),
     }
-    truth |= {name: ("category", values) for name, values in spread.items()}
-    if "drift_spread" in spread:
-        truth["drift"] = (("date", "contrast"), drift)
-    if "scatter_sd" in spread:
-        truth["scatter"] = (("row", "contrast"), scatter)
-        if scatter_df is not None:
-            truth["scatter_df"] = scatter_df
     if effects == "slopes":
         truth |= {
             "slope_mean": ("contrast", mean[1]),
@@ -179,6 +154,7 @@ def simulate_counts(
             "correlation": ("contrast", rho),
             "slope": (("cluster", "contrast"), slope),
         }
+    truth |= _asked_for(spread, drift, scatter, scatter_df)
     coords = data.coords | {"contrast": list(data.categories[:-1])}
     coords.pop("predictor", None)
     if "drift" in truth:
@@ -186,9 +162,65 @@ def simulate_counts(
     return data, xr.Dataset(truth, coords=coords)
 
 
+def _asked_for(
+    spread: dict[str, np.ndarray], drift: np.ndarray, scatter: np.ndarray, df: float | None
+) -> dict[str, Any]:
+    """Truth about spreads, drift and scatter, where they are given."""
+    truth: dict[str, Any] = {name: ("category", values) for name, values in spread.items()}
+    if "drift_spread" in spread:
+        truth["drift"] = (("date", "contrast"), drift)
+    if "scatter_sd" in spread:
+        truth["scatter"] = (("row", "contrast"), scatter)
+        truth |= {} if df is None else {"scatter_df": df}
+    return truth
+
+
+def _draw_totals(rng: np.random.Generator, n_range: tuple[int, int], n_rows: int) -> np.ndarray:
+    """Totals of rows, log-uniform."""
+    low, high = n_range
+    n = np.exp(rng.uniform(np.log(low), np.log(high + 1), n_rows)).astype(np.int64)
+    return np.clip(n, low, high)
+
+
+def _districts(n_clusters: int) -> pd.Index:
+    """Names of clusters, of one length."""
+    width = len(str(n_clusters))
+    return pd.Index([f"district {c:0{width}d}" for c in range(1, n_clusters + 1)])
+
+
 def _contrasts(u: np.ndarray) -> np.ndarray:
     """Differences from the last category."""
     return u[..., :-1] - u[..., -1:]
+
+
+def _draw_effects(
+    rng: np.random.Generator,
+    sizes: tuple[int, int],
+    effects: str,
+    spread: dict[str, np.ndarray],
+    means: tuple[ArrayLike | None, ArrayLike | None],
+    sds: tuple[ArrayLike, ArrayLike],
+    correlation: ArrayLike,
+) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
+    """The contrasts' population, and the clusters' intercepts and slopes, shape (2, C, K - 1)."""
+    n_clusters, n_categories = sizes
+    by_category = _spreads_of_effects(spread, effects)
+    of_contrasts = correlation
+    if by_category is not None:
+        sds, of_contrasts = _contrasts_of(by_category[0], by_category[1], correlation)
+    mean, sd, rho = _population(rng, n_categories - 1, means, sds, of_contrasts)
+    if effects != "slopes":
+        mean[1] = sd[1] = 0
+    if effects == "pooled":
+        sd[0] = 0
+
+    # The order of the draws is part of what a seed means.
+    if by_category is None:
+        z = rng.normal(size=(2, n_clusters, n_categories - 1))
+        return (mean, sd, rho), mean[:, None] + _correlated(z, sd, rho)
+    z = rng.normal(size=(2, n_clusters, n_categories))
+    of_all = np.broadcast_to(np.asarray(correlation, dtype=float), n_categories)
+    return (mean, sd, rho), mean[:, None] + _contrasts(_correlated(z, by_category, of_all))
 
 
 def _correlated(z: np.ndarray, sd: np.ndarray, rho: np.ndarray) -> np.ndarray:
