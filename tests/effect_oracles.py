@@ -1,6 +1,8 @@
 """Clusters, priors and pilots that the tests of effects share."""
 
 import numpy as np
+import pytensor.tensor as pt
+from oracles import PLAIN
 
 EPS = np.finfo(float).eps
 
@@ -60,3 +62,37 @@ def assert_moments(draws, mean, covariance, sds=4.5):
     for got, expected in ((centred, 0.0), (products, covariance)):
         error = got.std(axis=0) / np.sqrt(n)
         assert (np.abs(got.mean(axis=0) - expected) < sds * error).all()
+
+
+def covariance_of_contrasts(sd, reference, corr=None):
+    """Of contrasts of independent categories, (K P, K P), given deviations (K + 1, P)."""
+    size = sd.shape[1]
+    corr = np.eye(size) if corr is None else corr
+    blocks = corr * sd[..., None] * sd[:, None]
+    free = np.delete(np.arange(len(sd)), reference)
+    return block_diagonal(blocks[free]) + np.kron(np.ones((len(free),) * 2), blocks[reference])
+
+
+def assert_changes_variables(model, name, log_density, rtol=1e-9):
+    """
+    The density of what is sampled is that of the variable and the determinant of their map.
+
+    The map must be linear, all other parameters held: then differences of one are exact.
+    """
+    rv = model[name]
+    value = model.rvs_to_values[rv]
+    (natural,) = model.replace_rvs_by_values([rv])
+    to_natural = model.compile_fn(natural, inputs=[value], point_fn=False, mode=PLAIN)
+    at = np.random.default_rng(1).normal(size=np.shape(model.initial_point()[value.name]))
+    theta = to_natural(at)
+    units = np.eye(at.size).reshape(-1, *at.shape)
+    columns = [(to_natural(at + u) - to_natural(at - u)).ravel() / 2 for u in units]
+    sign, jacobian = np.linalg.slogdet(np.transpose(columns))
+    assert sign != 0
+    got = model.compile_logp(jacobian=True, mode=PLAIN)({value.name: at})
+    np.testing.assert_allclose(got, log_density(theta) + jacobian, rtol=rtol)
+    back = model.rvs_to_transforms[rv].forward(pt.as_tensor(theta), *rv.owner.inputs)
+    # Rounding grows with the numbers whose difference it is, and with the map's condition.
+    scale = 1 + np.abs(np.linalg.inv(columns)).max() * np.abs(theta).max()
+    tolerance = min(1e-4, 100 * EPS * scale * np.linalg.cond(columns))
+    np.testing.assert_allclose(back.eval(mode=PLAIN), at, rtol=0, atol=tolerance)

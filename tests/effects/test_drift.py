@@ -4,7 +4,9 @@ import numpy as np
 import pandas as pd
 import pymc as pm
 import pytest
+from effect_oracles import assert_changes_variables, covariance_of_contrasts
 from oracles import PLAIN
+from pymc.model.transform.conditioning import remove_value_transforms
 from scipy import stats
 from scipy.special import softmax
 
@@ -16,7 +18,7 @@ from helpers import (
     masked_regression,
     parameter_names,
 )
-from helpers.effects import date_gaps, expand_likelihood, random_walk, walk_at
+from helpers.effects import ConditionedSteps, date_gaps, expand_likelihood, random_walk, walk_at
 
 DATES = [1977, 1979, 1985, 1986]
 GAPS = np.array([2, 6, 1]) / 3
@@ -112,6 +114,67 @@ class TestWalk:
         prior_of_sd = stats.expon.logpdf([0.5, 2.0]).sum() + np.log([0.5, 2.0]).sum()
         got = model.compile_logp(mode=PLAIN)(point | {steps.name: at})
         assert got == pytest.approx(expected + jacobian + prior_of_sd, rel=1e-10)
+
+
+class TestWalkOfContrasts:
+    """With a reference: steps of every category, of which differences are seen."""
+
+    SD = np.array([0.5, 1.5, 0.8])
+    INFORMATION = TestWalk.INFORMATION
+    ABSURD = 10 ** np.linspace(-6, 6, 8).reshape(4, 2), np.full((4, 2), 1e3)
+
+    def model(self, centring, reference, information=None):
+        coords = {"date": DATES, "contrast": ["a", "b"], "category": ["a", "b", "c"]}
+        with pm.Model(coords=coords) as model:
+            random_walk(
+                "walk", self.SD, GAPS, dims=("date", "contrast"), weights=WEIGHTS,
+                centring=centring, reference=reference, information=information,
+            )  # fmt: skip
+        return model
+
+    def steps(self, value, reference):
+        """Log-density of steps, one gap to the next."""
+        covariance = covariance_of_contrasts(self.SD[:, None], reference)
+        return stats.multivariate_normal.logpdf(value, None, covariance).sum()
+
+    @pytest.mark.parametrize("reference", range(3))
+    @pytest.mark.parametrize("centring", ["centred", "noncentred", "conditioned"])
+    def test_has_the_covariance_of_its_definition(self, centring, reference):
+        """As a linear map of steps, or of what stands for them, with a known covariance."""
+        information = self.INFORMATION if centring == "conditioned" else None
+        model = self.model(centring, reference, information)
+        of = "walk_steps_z" if centring == "noncentred" else "walk_steps"
+        natural = remove_value_transforms(model)
+        walk = natural.replace_rvs_by_values([natural["walk"]])
+        function = natural.compile_fn(walk[0], point_fn=False, mode=PLAIN)
+        shape = np.shape(natural.initial_point()[of])
+        assert shape == (3, 3 if centring == "noncentred" else 2)
+        units = np.eye(int(np.prod(shape))).reshape(-1, *shape)
+        design = np.transpose([function(u).ravel() for u in units])
+        between = covariance_of_contrasts(self.SD[:, None], reference)
+        of_steps = np.eye(9) if centring == "noncentred" else np.kron(np.eye(3), between)
+        got = (design @ of_steps @ design.T).reshape(4, 2, 4, 2)
+        at = np.r_[0, np.cumsum(GAPS)]
+        centre = np.eye(4) - WEIGHTS.T[:, None] / WEIGHTS.sum(axis=0)[:, None, None]
+        for k, other in np.ndindex(2, 2):
+            plain = between[k, other] * np.minimum(at[:, None], at)
+            expected = centre[k] @ plain @ centre[other].T
+            np.testing.assert_allclose(got[:, k, :, other], expected, rtol=1e-10, atol=1e-12)
+
+    @pytest.mark.parametrize("reference", range(3))
+    def test_centred_steps_have_the_density_of_contrasts(self, reference):
+        value = np.random.default_rng(1).normal(size=(3, 2))
+        got = self.model("centred", reference).compile_logp(mode=PLAIN)({"walk_steps": value})
+        assert got == pytest.approx(self.steps(value, reference), rel=1e-10)
+
+    @pytest.mark.parametrize("pilot", ["right", "none", "absurd"])
+    @pytest.mark.parametrize("reference", range(3))
+    def test_any_pilot_gives_the_same_density(self, reference, pilot):
+        nothing = np.zeros((4, 2)), np.zeros((4, 2))
+        pilots = {"right": self.INFORMATION, "none": nothing, "absurd": self.ABSURD}
+        model = self.model("auto", reference, pilots[pilot])
+        assert isinstance(model.rvs_to_transforms[model["walk_steps"]], ConditionedSteps)
+        assert_changes_variables(model, "walk_steps", lambda x: self.steps(x, reference))
 
 
 class TestOtherDates:
