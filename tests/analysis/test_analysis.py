@@ -1,5 +1,6 @@
 """A file goes in, a checked report and its tables come out, or nothing does."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import arviz as az
@@ -24,7 +25,7 @@ from helpers.analysis import (
 )
 
 ROOT = Path(__file__).parents[2]
-RESULTS = {"posterior.nc", "preferences.csv", "shares.csv", "report.html"}
+RESULTS = {"posterior.nc", "checks.csv", "preferences.csv", "shares.csv", "report.html"}
 
 
 @pytest.fixture
@@ -73,6 +74,10 @@ def test_spain(tmp_path):
     assert posterior["intercept"].sizes["cluster"] == 52
     report = (tmp_path / "out/report.html").read_text()
     assert report.count("<img alt=") == 5 and "R-hat" in report and "pymc 6" in report
+    checks = pd.read_csv(tmp_path / "out/checks.csv", index_col="category")
+    assert (checks["verdict"] == "fits").all() and len(checks) == 8
+    assert checks["expected_over_observed"].between(0.92, 1.08).all()
+    assert analysis.choice.scatter == "t" and not analysis.choice.question
 
 
 @pytest.mark.slow
@@ -134,11 +139,19 @@ def unfitted(request, prior_of):
     drift = "walk" if request.param == "known" else "none"
     choice = choose(data, availability=request.param, drift=drift)
     model, idata = prior_of(choice)
+    idata["posterior"].attrs["settings"] = "Four chains of 40 draws after 1,000 of tuning"
     convergence = pd.DataFrame(
         {"rhat": [1.001, 1.004], "ess_bulk": [900.0, 3_000.0], "ess_tail": [800.4, 2_000.0]}
     )
     counts = np.stack([data.counts] * 40)
-    checks = Checks(convergence, Predictions(counts, 1.0, 0.5))
+    table = pd.DataFrame(
+        [[12, 0.5, 0.9, 1.0, "fits"], [12, 0.2, 0.5, 1.0, "more"], [9, 0.5, 0.9, 2.0, "shifted"]],
+        index=pd.Index(data.categories, name="category"),
+        columns=["cells", "inside_50", "inside_89", "expected_over_observed", "verdict"],
+    )
+    checks = Checks(convergence, Predictions(counts, table, np.zeros(len(data))))
+    if request.param == "known":
+        choice = replace(choice, question="Was it on the menu?")
     tables = preference_tables(choice, model, idata)
     tables["shares"] = share_table(data, model, idata)
     if request.param == "unknown":
@@ -152,6 +165,7 @@ def test_report_says_it_all(unfitted):
     assert page.title.text == "Counts with menus: mine & yours.csv"
     headings = [heading.text for heading in page.find_all("h2")]
     assert headings == [
+        "Can it be trusted?",
         "Summary",
         "The data",
         "Menus",
@@ -163,7 +177,11 @@ def test_report_says_it_all(unfitted):
         "What ran it",
     ]
     paragraphs = [paragraph.text for paragraph in page.find_all("p")]
-    assert paragraphs[0] == unfitted.summary
+    asked = [unfitted.choice.question] if unfitted.choice.question else []
+    assert asked == ([] if unknown else ["Was it on the menu?"])
+    assert paragraphs[: len(asked) + 1] == [*asked, unfitted.checks.predictions.verdict]
+    assert " ".join(paragraphs[: len(asked) + 2]) == unfitted.summary
+    assert unfitted.notes == (*asked, "Kept, but take note.")
     for said in (
         f"{unfitted.source.data}, read from mine & yours.csv.",
         "Kept, but take note.",
@@ -183,14 +201,18 @@ def test_report_says_it_all(unfitted):
 def test_summary(unfitted):
     summary, overall = unfitted.summary, unfitted.tables["overall"]
     n_menus = len(unfitted.data.patterns)
-    assert summary.startswith(f"12 rows, 3 categories, {n_menus} menus; ")
+    if unfitted.choice.question:
+        assert summary.startswith("Was it on the menu? ")
+        summary = summary.removeprefix("Was it on the menu? ")
+    assert summary.startswith("2 of 3 categories fail: the model expects 2.00 times the observed")
+    assert f" 12 rows, 3 categories, {n_menus} menus; " in summary
     assert f"{1 - unfitted.data.available.mean():.1%} of the cells were not on the menu" in summary
     difference = (overall["mean"] - overall["plain share"]).abs()
     widest = overall.loc[difference.idxmax()]
     assert (
-        f"differ most for {widest.name}: {widest['plain share']:.2%} against {widest['mean']:.2%}."
+        f"latent preferences (mean) differ most for {widest.name}: "
+        f"{widest['plain share']:.2%} against {widest['mean']:.2%}."
     ) in summary
-    assert summary.endswith(unfitted.checks.predictions.verdict)
 
 
 def test_files_hold_the_tables(unfitted, tmp_path):
@@ -199,11 +221,17 @@ def test_files_hold_the_tables(unfitted, tmp_path):
     more = "menus.csv" if unknown else "preferences_over_time.csv"
     assert {path.name for path in written} == RESULTS | {more}
     for path in written:
-        if path.suffix == ".csv":
+        if path.suffix == ".csv" and path.stem != "checks":
             table = pd.read_csv(path)
             expected = unfitted.tables[path.stem]
             assert list(table) == list(expected)
-            np.testing.assert_allclose(table.iloc[:, -1], expected.iloc[:, -1])
+            values = "probability" if path.stem == "menus" else "mean"
+            np.testing.assert_allclose(table[values], expected[values])
+    checks = pd.read_csv(tmp_path / "new/out/checks.csv")
+    assert list(checks) == [
+        *("category", "inside_50", "inside_89", "expected_over_observed", "verdict")
+    ]
+    assert checks["verdict"].tolist() == ["fits", "more", "shifted"]
     posterior = xr.open_datatree(tmp_path / "new/out/posterior.nc", engine="h5netcdf")["posterior"]
     xr.testing.assert_allclose(posterior["preference"], unfitted.idata["posterior"]["preference"])
     assert "What ran it" not in (tmp_path / "new/out/report.html").read_text()

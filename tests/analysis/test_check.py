@@ -1,7 +1,8 @@
-"""Predictions are compared with the data, and the verdict follows from the comparison."""
+"""Models that are right pass, and those that are wrong are named, category by category."""
 
 import arviz as az
 import numpy as np
+import pandas as pd
 import pytest
 
 from helpers import CategoryCounts, masked_regression
@@ -9,47 +10,142 @@ from helpers.analysis import Predictions, check_predictions
 
 pytestmark = pytest.mark.filterwarnings("error")
 
-
-@pytest.mark.parametrize(
-    ("p", "words"),
-    [
-        (0.0, "p < 0.013). The counts scatter more than the model allows"),
-        (0.0075, "p < 0.013). The counts scatter more than the model allows"),
-        (0.0125, "p = 0.01). That is within what the model allows."),
-        (0.5, "p = 0.50). That is within what the model allows."),
-        (0.9975, "p = 1.00). The counts scatter less than the model expects"),
-    ],
-)
-def test_verdict(p, words):
-    """400 draws: five of them are the fewest that a probability is read from."""
-    verdict = Predictions(np.zeros((400, 1, 1), int), 1.234, p).verdict
-    assert verdict.startswith("Pearson's statistic of the observed counts is 1.23 times what the")
-    assert words in verdict
+LOGITS = np.array([0.5, -0.3, 0.0])
+NAMES = ("tea", "milk", "water")
+SPREAD = 0.4
 
 
-@pytest.mark.parametrize(
-    ("kind", "low", "high"), [("model", 0.01, 0.99), ("scattered", 0, 0), ("exact", 0.99, 1)]
-)
-def test_counts_from_the_model_pass_and_others_do_not(kind, low, high):
-    """Draws at the true logits; counts from them, with scatter, or as expected to the unit."""
+def table(kind):
+    """Counts of 200 rows, tea off every fourth menu, by how they scatter."""
     rng = np.random.default_rng(1)
-    logits = np.array([0.5, -0.3, 0.0])
     available = np.ones((200, 3), dtype=bool)
     available[::4, 0] = False
-    noise = rng.normal(0, 0.5, (200, 3)) if kind == "scattered" else 0
-    weights = available * np.exp(logits + noise)
+    noise = 0.0
+    if kind == "normal":
+        noise = rng.normal(0, SPREAD, (200, 3))
+    elif kind == "t":
+        noise = rng.normal(0, SPREAD, (200, 3)) / np.sqrt(rng.gamma(1, 1, (200, 1)))
+    weights = available * np.exp(LOGITS + noise)
     shares = weights / weights.sum(axis=1, keepdims=True)
+    if kind == "dirichlet":
+        shares = rng.gamma(20 * shares + 1e-300)
+        shares /= shares.sum(axis=1, keepdims=True)
     counts = np.floor(1_000 * shares) if kind == "exact" else rng.multinomial(1_000, shares)
-    data = CategoryCounts(counts, available, ("tea", "milk", "water"))
-    model = masked_regression(data, effects="pooled", reference="water")
-    idata = az.from_dict(
-        {"posterior": {"intercept": np.tile(logits[:2], (4, 200, 1))}},
-        coords={"contrast": ["tea", "milk"]},
-        dims={"intercept": ["contrast"]},
-    )
-    found = check_predictions(data, model, idata, random_seed=1)
-    assert found.counts.shape == (400, len(data), 3)
+    return CategoryCounts(counts.astype(int), available, NAMES, date=np.arange(200) % 8)
+
+
+def draws_at(**values):
+    """400 draws, each within about half a per cent of the values."""
+    rng = np.random.default_rng(3)
+    dims = {"intercept": ["contrast"], "scatter_sd": ["category"], "psi": ["inflated"]}
+    posterior = {
+        name: value * rng.normal(1, 0.005, (4, 100, *np.shape(value)))
+        for name, value in values.items()
+    }
+    return az.from_dict({"posterior": posterior}, dims={k: dims[k] for k in values if k in dims})
+
+
+def checked(data, random_seed=1, **options):
+    truth = {"intercept": LOGITS[:2]}
+    scattering = options.get("likelihood")
+    if scattering == "logistic-normal":
+        truth["scatter_sd"] = np.full(3, SPREAD)
+        if options.get("scatter") == "t":
+            truth["scatter_df"] = 2.0
+    elif scattering == "dirichlet-multinomial":
+        truth["concentration"] = 20.0
+    if options.get("availability") == "unknown":
+        truth["psi"] = [0.75]
+    model = masked_regression(data, effects="pooled", reference="water", **options)
+    return check_predictions(data, model, draws_at(**truth), random_seed=random_seed)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "verdict"),
+    [
+        ("multinomial", {}, "fits"),
+        ("normal", {}, "more"),
+        ("exact", {}, "less"),
+        ("normal", {"likelihood": "logistic-normal"}, "fits"),
+        ("multinomial", {"likelihood": "logistic-normal"}, "less"),
+        ("t", {"likelihood": "logistic-normal", "scatter": "t"}, "fits"),
+        ("dirichlet", {"likelihood": "dirichlet-multinomial"}, "fits"),
+        ("dirichlet", {}, "more"),
+    ],
+)
+def test_counts_from_the_model_pass_and_others_do_not(kind, options, verdict):
+    data = table(kind)
+    found = checked(data, **options)
+    assert found.table["verdict"].tolist() == [verdict] * 3
+    assert found.fits == (verdict == "fits")
+    assert found.table.index.tolist() == list(NAMES)
+    assert found.table["cells"].tolist() == [150, 200, 200]
+    assert found.counts.shape == (400, 200, 3)
     assert (found.counts.sum(axis=2) == data.n).all()
     assert (found.counts[:, ~data.available] == 0).all()
-    assert low <= found.p <= high
-    assert (found.ratio > 2) == (kind == "scattered")
+
+
+def test_scatter_is_drawn_anew():
+    """By the law of total variance: what a multinomial has, and what the shares add."""
+    data = table("normal")
+    predicted = checked(data, likelihood="logistic-normal").counts[:, data.available[:, 0], 1]
+    rng = np.random.default_rng(2)
+    weights = np.exp(LOGITS + rng.normal(0, SPREAD, (100_000, 3)))
+    share = weights[:, 1] / weights.sum(axis=1)
+    n = data.n[0]
+    variance = n * (share * (1 - share)).mean() + n**2 * share.var()
+    assert predicted.mean() == pytest.approx(n * share.mean(), rel=0.01)
+    assert predicted.var() == pytest.approx(variance, rel=0.03)
+
+
+def test_unknown_menus_are_drawn_anew():
+    known = table("multinomial")
+    data = CategoryCounts(known.counts, np.ones_like(known.available), NAMES)
+    found = checked(data, availability="unknown")
+    assert found.fits
+    assert (found.counts[..., 0] == 0).mean() == pytest.approx(0.25, abs=0.01)
+    assert not (found.counts[..., 2] == 0).any()
+
+
+def test_rows_are_judged_by_the_others():
+    """Levels fitted to one row each: in the light of the others, they miss it."""
+    rng = np.random.default_rng(1)
+    counts = rng.multinomial(1_000, rng.dirichlet([5, 5, 5], 40))
+    data = CategoryCounts(counts, np.ones_like(counts, dtype=bool), NAMES, np.arange(40))
+    model = masked_regression(data, effects="intercepts", reference="water")
+    exact = np.log(counts[:, :2] / counts[:, 2:])
+    noise = np.sqrt(1 / counts[:, :2] + 1 / counts[:, 2:])
+    posterior = {"intercept": rng.normal(exact, noise, (4, 100, 40, 2))}
+    idata = az.from_dict({"posterior": posterior}, dims={"intercept": ["cluster", "contrast"]})
+    found = check_predictions(data, model, idata, random_seed=1)
+    assert (found.pareto_k > 0.7).mean() > 0.5
+    assert "of 40 rows it is rough" in found.verdict
+
+
+def test_of_many_rows_some_are_judged():
+    counts = np.random.default_rng(1).multinomial(50, [0.5, 0.3, 0.2], 2_500)
+    data = CategoryCounts(counts, np.ones_like(counts, dtype=bool), NAMES)
+    model = masked_regression(data, effects="pooled", reference="water")
+    logits = np.log([0.5 / 0.2, 0.3 / 0.2])
+    found = check_predictions(data, model, draws_at(intercept=logits), random_seed=1)
+    assert found.counts.shape == (400, 2_500, 3)
+    assert found.table["cells"].tolist() == [2_000] * 3 and found.fits
+    assert "This is said of 2,000 rows drawn from 2,500." in found.verdict
+
+
+def test_verdict_says_what_fails_first():
+    columns = ["cells", "inside_50", "inside_89", "expected_over_observed", "verdict"]
+    lines = [
+        [90, 0.51, 0.9, 1.0, "fits"],
+        [90, 0.3, 0.6, 2.2, "shifted"],
+        [90, 0.2, 0.5, 1, "more"],
+    ]
+    found = pd.DataFrame(lines, index=list(NAMES), columns=columns)
+    k = np.r_[np.zeros(8), 0.9, 0.8]
+    text = Predictions(np.zeros((4, 10, 3), int), found, k).verdict
+    assert text.startswith("2 of 3 categories fail: the model expects 2.20 times the observed")
+    assert "must not be used" in text and "intervals are too narrow" in text
+    assert "percentages or ranks" not in text
+    assert "For 2 of 10 rows it is rough" in text
+    good = Predictions(np.zeros((4, 10, 3), int), found.iloc[:1], np.zeros(10))
+    assert good.verdict == "All 1 categories fit." and good.fits

@@ -62,6 +62,50 @@ class TestEffects:
         assert ", common slopes of price per standard deviation;" in choice.description
 
 
+class TestScatterBesideClusters:
+    """Rows are needed beyond the clusters' effects, or the two cannot be told apart."""
+
+    @pytest.mark.parametrize(("n_clusters", "effects"), [(24, "pooled"), (12, "intercepts")])
+    def test_one_row_in_each_cluster(self, n_clusters, effects):
+        choice = choose(table(cluster=np.arange(24) % n_clusters, spread=0.5))
+        assert (choice.effects, choice.likelihood) == (effects, "logistic-normal")
+        assert ("hardly more than one row for each shop" in choice.description) == (
+            effects == "pooled"
+        )
+
+    def test_nothing_is_mistaken_where_rows_cannot_scatter(self):
+        data = table(cluster=np.arange(24), spread=0.5)
+        assert choose(data, likelihood="multinomial").effects == "intercepts"
+        assert choose(data, availability="unknown").effects == "intercepts"
+
+    def test_slopes_need_more_rows(self):
+        price = np.random.default_rng(1).normal(size=24)
+        choice = choose(table(cluster=np.arange(24) % 12, predictors=price, spread=0.5))
+        assert choice.effects == "intercepts"
+        assert "slopes are common to all" in choice.description
+
+
+class TestZeros:
+    def test_a_zero_that_is_hardly_a_choice_is_asked_about(self):
+        data = table(n=2_000)
+        counts = data.counts.copy()
+        counts[7, 2] = 0
+        asked = CategoryCounts(counts, data.available, NAMES)
+        choice = choose(asked)
+        assert choice.question.startswith("Was it on the menu? 1 zero is hardly a choice: water")
+        assert "in row 7 " in choice.question
+        assert choice.data is asked
+        assert choose(data).question == ""
+
+    def test_menus_that_are_not_believed_are_not_asked_about(self):
+        counts = table(n=2_000).counts.copy()
+        counts[1:3, 2] = 0
+        data = CategoryCounts(counts, np.ones_like(counts, dtype=bool), NAMES)
+        assert choose(data).question
+        for availability in ("unknown", "ignored"):
+            assert choose(data, availability=availability).question == ""
+
+
 class TestDrift:
     @pytest.mark.parametrize(
         ("n_dates", "drift"), [(2, None), (3, "walk"), (12, "walk"), (13, None), (24, None)]
@@ -79,19 +123,51 @@ class TestDrift:
         with pytest.raises(ValueError, match="date"):
             choose(table(), drift="walk")
 
+    def test_a_predictor_of_dates_is_left_to_the_drift(self):
+        date = np.arange(24) % 4
+        data = table(date=date, predictors=date**2.0)
+        choice = choose(data)
+        assert choice.drift == "walk" and list(choice.data.predictors) == []
+        assert "The same in all rows of each date is price: its effect" in choice.description
+        assert list(choose(data, drift="none").data.predictors) == ["price"]
+        within = np.arange(24.0)
+        assert list(choose(table(date=date, predictors=within)).data.predictors) == ["price"]
+
+    def test_a_constant_predictor_is_not_mistaken_for_one_of_dates(self):
+        with pytest.raises(ValueError, match="same in every row"):
+            choose(table(date=np.arange(24) % 4, predictors=np.ones(24)))
+
 
 class TestLikelihood:
     def test_rows_that_scatter(self):
         choice = choose(table(spread=0.5))
-        assert choice.likelihood == "dirichlet-multinomial"
+        assert (choice.likelihood, choice.scatter) == ("logistic-normal", "normal")
         assert choice.evidence.startswith("In a quick fit the squared residuals are ")
-        assert choice.description.startswith("Masked dirichlet-multinomial regression, ")
+        assert choice.description.startswith("Masked logistic-normal regression, ")
+        assert "rows scattering with a spread for each category;" in choice.description
+
+    def test_rows_that_do_not(self):
+        choice = choose(table())
+        assert (choice.likelihood, choice.scatter) == ("multinomial", None)
+        assert "scatter" not in choice.description
+
+    def test_heavy_tails(self):
+        rng = np.random.default_rng(1)
+        scatter = 0.3 * rng.standard_t(2, 200)[:, None] * rng.normal(size=(200, 3))
+        weights = np.exp(scatter)
+        counts = rng.multinomial(50_000, weights / weights.sum(axis=1, keepdims=True))
+        choice = choose(CategoryCounts(counts, np.ones_like(counts, dtype=bool), NAMES))
+        assert choice.scatter == "t" and "and heavy tails (t);" in choice.description
+        assert "like those of a t distribution with " in choice.evidence
 
     def test_it_can_be_overruled(self):
         assert choose(table(spread=0.5), likelihood="multinomial").likelihood == "multinomial"
-        overruled = choose(table(), likelihood="dirichlet-multinomial")
-        assert overruled.likelihood == "dirichlet-multinomial"
-        assert len(overruled.data) == 24
+        assert choose(table(spread=0.5), scatter="t").scatter == "t"
+        for likelihood in ("dirichlet-multinomial", "logistic-normal"):
+            overruled = choose(table(), likelihood=likelihood)
+            assert overruled.likelihood == likelihood
+            assert len(overruled.data) == 24
+            assert (overruled.scatter is None) == (likelihood == "dirichlet-multinomial")
 
     def test_unknown_menus_go_with_the_multinomial(self):
         choice = choose(table(spread=0.5), availability="unknown")
@@ -100,6 +176,14 @@ class TestLikelihood:
             f"Menus are unknown: any zero but those of {choice.reference} may mean"
             in choice.description
         )
+        assert "the scatter of rows is not looked for" in choice.description
+        asked = choose(table(spread=0.5), availability="unknown", likelihood="logistic-normal")
+        assert (asked.likelihood, asked.scatter) == ("logistic-normal", "normal")
+
+    def test_single_choices_do_not_scatter(self):
+        assert choose(table(n=1)).scatter is None
+        with pytest.raises(ValueError, match="Each row is a single choice"):
+            build_model(choose(table(n=1), likelihood="logistic-normal"))
 
     def test_ignored_menus_are_said(self):
         assert "Menus are ignored" in choose(table(), availability="ignored").description
@@ -111,7 +195,7 @@ class TestCollapse:
         choice = choose(data)
         # Three clusters, and the menu goes with the row's number modulo three.
         assert choice.n_rows == 300 and len(choice.data) == 3
-        assert choice.data.counts.sum() == 300
+        assert choice.data.counts.sum() == 300 and choice.effects == "intercepts"
         assert "Rows with the same menu and predictors were summed, 300 to 3;" in choice.evidence
 
     def test_sums_may_scatter_where_single_choices_cannot(self):
@@ -130,12 +214,24 @@ class TestCollapse:
             cluster_name="shop",
         )
         choice = choose(data)
-        assert len(choice.data) == 120 and choice.likelihood == "dirichlet-multinomial"
+        assert len(choice.data) == 120 and choice.likelihood == "logistic-normal"
 
     def test_nothing_is_summed_where_rows_matter(self):
         data = table(cluster=np.arange(300) % 3, n=1)
         assert len(choose(data, availability="unknown").data) == 300
         assert len(choose(data, likelihood="dirichlet-multinomial").data) == 300
+
+    def test_one_sum_in_each_cluster_says_nothing_of_scatter(self):
+        rng = np.random.default_rng(3)
+        cluster = np.repeat(np.arange(30), 40)
+        taste = rng.dirichlet([1, 1, 1], 30)[cluster]
+        counts = np.array([rng.multinomial(1, p) for p in taste])
+        data = CategoryCounts(
+            counts, np.ones_like(counts, dtype=bool), NAMES, cluster=pd.Categorical(cluster)
+        )
+        choice = choose(data)
+        assert len(choice.data) == 30 and choice.effects == "intercepts"
+        assert choice.likelihood == "multinomial"
 
     def test_warnings_are_not_repeated(self):
         """Rows without choices were warned of when the table was read."""
@@ -153,6 +249,8 @@ def test_the_model_is_the_chosen_one():
     assert {"effects", "drift", "concentration"} <= set(model.named_vars)
     assert choice.reference not in model.coords["contrast"]
     data, _ = simulate_counts(n_clusters=6, n_range=(5, 30), random_seed=1)
+    scattered = build_model(choose(data, likelihood="logistic-normal", scatter="t"))
+    assert {"effects", "drift", "scatter", "scatter_df"} <= set(scattered.named_vars)
     plain = build_model(choose(data, drift="none", availability="unknown"))
     assert "psi" in plain.named_vars and "drift" not in plain.named_vars
 

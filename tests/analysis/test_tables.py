@@ -2,6 +2,7 @@
 
 import arviz as az
 import numpy as np
+import pandas as pd
 import pytest
 
 from helpers import CategoryCounts, latent_preferences, simulate_counts
@@ -38,7 +39,8 @@ def fit(request, data, prior_of):
     """A choice, its model and draws, for each way to add clusters and dates up."""
     if "pooled" in request.param:
         data = CategoryCounts(data.counts, data.available, data.categories, date=data.date)
-    choice = choose(data, drift="walk" if "drift" in request.param else "none")
+    drift = "walk" if "drift" in request.param else "none"
+    choice = choose(data, likelihood="multinomial", drift=drift)
     assert (choice.effects == "pooled") == ("pooled" in request.param)
     return choice, *prior_of(choice)
 
@@ -53,7 +55,8 @@ class TestPreferences:
     def test_rows_weigh_as_their_totals(self, fit):
         choice, model, idata = fit
         overall = preference_tables(choice, model, idata)["overall"]
-        assert list(overall) == ["mean", "low", "high", "plain share"]
+        assert list(overall) == ["mean", "low", "high", "at", "plain share"]
+        assert (overall["at"] == ("realised" if choice.scatter else "mean")).all()
         assert overall.index.tolist() == list(choice.data.categories)
         np.testing.assert_allclose(overall["mean"], weighted(choice, idata["prior"]["preference"]))
         assert (overall["low"] < overall["high"]).all()
@@ -64,7 +67,8 @@ class TestPreferences:
         choice, model, idata = fit
         tables = preference_tables(choice, model, idata)
         preferences = tables["preferences"]
-        assert list(preferences) == ["cluster", "category", "mean", "low", "high"]
+        assert list(preferences) == ["cluster", "category", "mean", "low", "high", "at"]
+        assert (preferences["at"].iloc[4:] == "mean").all()
         first = preferences.iloc[:4]
         assert (first["cluster"] == "(all)").all()
         np.testing.assert_array_equal(first["mean"], tables["overall"]["mean"])
@@ -84,7 +88,7 @@ class TestPreferences:
         if not choice.drift:
             return
         over_time = tables["preferences_over_time"]
-        assert list(over_time) == ["date", "category", "mean", "low", "high"]
+        assert list(over_time) == ["date", "category", "mean", "low", "high", "at"]
         assert over_time["date"].nunique() == 4
         data, preference = choice.data, idata["prior"]["preference"].mean(SAMPLE)
         cluster = np.zeros(len(data), int) if data.cluster is None else data.cluster.codes
@@ -102,7 +106,7 @@ class TestShares:
         choice, model, idata = fit
         given = {"first": {"category 1": True}, "two": ["category 2", "category 4"]}
         shares = share_table(choice.data, model, idata, given)
-        assert list(shares) == ["scenario", "category", "mean", "low", "high"]
+        assert list(shares) == ["scenario", "category", "mean", "low", "high", "at"]
         wide = widen_shares(shares) / 100
         assert wide.index.tolist() == [
             "menus as they were",
@@ -140,6 +144,38 @@ class TestShares:
         menus = scenario_menus(data, {"full menu": ["category 1"], "mine": ["category 2"]})
         assert menus["full menu"] == ["category 1"]
         assert list(menus)[-1] == "mine" and len(menus) == 6
+
+
+@pytest.mark.parametrize("kind", ["clusters", "drift", "pooled", "pooled drift"])
+def test_rows_that_scatter_keep_their_scatter_in_what_is_added_up(kind, data, prior_of):
+    """The scatter is stored here, so that the rows' own logits are known."""
+    if "pooled" in kind:
+        data = CategoryCounts(data.counts, data.available, data.categories, date=data.date)
+    drift = "walk" if "drift" in kind else "none"
+    choice = choose(data, likelihood="logistic-normal", drift=drift)
+    assert choice.effects == ("pooled" if "pooled" in kind else "intercepts")
+    model, idata = prior_of(choice)
+    tables = preference_tables(choice, model, idata, random_seed=1)
+    logits = idata["prior"]["logits"].transpose("row", "category", *SAMPLE)
+    own = np.exp(logits - logits.max("category"))
+    overall = tables["overall"]
+    np.testing.assert_allclose(overall["mean"], weighted(choice, own / own.sum("category")))
+    assert (overall["at"] == "realised").all()
+    shares = share_table(choice.data, model, idata, random_seed=1)
+    assert (shares["at"] == "realised").all()
+    full = shares[shares["scenario"] == "full menu"]
+    np.testing.assert_allclose(full["mean"], overall["mean"])
+    if drift == "walk":
+        over_time = tables["preferences_over_time"]
+        weight = pd.Series(data.n).groupby(data.date).sum() / data.n.sum()
+        by_date = over_time.pivot(index="date", columns="category", values="mean")
+        np.testing.assert_allclose(weight @ by_date[list(data.categories)], overall["mean"])
+        assert (over_time["at"] == "realised").all()
+    if "pooled" not in kind:
+        of_clusters = tables["preferences"].iloc[len(data.categories) :]
+        expected = latent_preferences(idata, model, "mean", random_seed=1).mean(SAMPLE)
+        np.testing.assert_allclose(of_clusters["mean"], expected.to_numpy().ravel())
+        assert (of_clusters["at"] == "mean").all()
 
 
 def test_unknown_menus(prior_of):

@@ -39,6 +39,18 @@ __all__ = ["Analysis", "analyse"]
 
 # Tables that become files; the others are for the report.
 _FILES = ("preferences", "shares", "menus", "preferences_over_time")
+_CHECKED = ["inside_50", "inside_89", "expected_over_observed", "verdict"]
+# What "realised" and "mean" say of preferences over all rows.
+_MEANING = {
+    "realised": (
+        "What the rows of the table would have chosen had everything been on their menus "
+        "(realised): each row keeps the scatter that it showed, and rows count by their totals"
+    ),
+    "mean": (
+        "What new rows would choose if everything were on the menu (mean), clusters counting by "
+        "their totals"
+    ),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,8 +88,24 @@ class Analysis:
         return self.choice.data
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What the table asks for attention: zeros to ask about, and warnings from reading it."""
+        question = (self.choice.question,) if self.choice.question else ()
+        return (*question, *self.source.notes)
+
+    @property
     def summary(self) -> str:
-        """The analysis in a paragraph."""
+        """The analysis in a paragraph: whether it holds, and what it says."""
+        return " ".join((*self._trust, self._findings))
+
+    @property
+    def _trust(self) -> list[str]:
+        """Whether the analysis can be trusted: what is asked of the table, and the checks."""
+        question = [self.choice.question] if self.choice.question else []
+        return [*question, self.checks.predictions.verdict]
+
+    @property
+    def _findings(self) -> str:
         data, overall = self.data, self.tables["overall"]
         plain, latent = overall["plain share"], overall["mean"]
         gap = str((plain - latent).abs().idxmax())
@@ -85,13 +113,18 @@ class Analysis:
             f"{self.choice.n_rows:,} rows, {len(data.categories)} categories, "
             f"{len(data.patterns)} menus; {1 - data.available.mean():.1%} of the cells were not "
             f"on the menu. {self.choice.description} {self.choice.evidence} Plain shares and "
-            f"latent preferences differ most for {gap}: {plain[gap]:.2%} "
-            f"against {latent[gap]:.2%}. {self.checks.predictions.verdict}"
+            f"latent preferences ({self._at}) differ most for {gap}: {plain[gap]:.2%} "
+            f"against {latent[gap]:.2%}."
         )
+
+    @property
+    def _at(self) -> str:
+        """Which preferences those over all rows are."""
+        return str(self.tables["overall"]["at"].iloc[0])
 
     def report(self, versions: str = "") -> str:
         """
-        Put the analysis into one HTML page.
+        Put the analysis into one HTML page, which begins with whether it can be trusted.
 
         Parameters
         ----------
@@ -103,8 +136,9 @@ class Analysis:
         str
             The page.
         """
-        sections = {
-            "Summary": [self.summary],
+        sections: dict[str, list[Any]] = {
+            "Can it be trusted?": [*self._trust, self.checks.predictions.table.round(3)],
+            "Summary": [self._findings],
             "The data": self._data_section(),
             "Menus": [
                 _figure(
@@ -124,11 +158,14 @@ class Analysis:
                 "category it is in menus.csv.",
                 self.tables["psi"].round(3),
             ]
+        of_rows = "each row keeps its own, with the scatter that it showed"
+        if self._at != "realised":
+            of_rows = "the choosers of what is missing spread in the usual proportions"
         sections["What if the menu were another?"] = [
-            "Expected shares in per cent, over all rows, weighted by their totals, under their own "
-            "menus, with the full menu, with each category taken off, and under the given "
-            "scenarios. Preferences keep their proportions (independence of irrelevant "
-            "alternatives).",
+            f"Expected shares in per cent ({self._at}), over all rows, weighted by their totals, "
+            "under their own menus, with the full menu, with each category taken off, and under "
+            "the given scenarios. Preferences keep their proportions (independence of irrelevant "
+            f"alternatives): {of_rows}.",
             widen_shares(self.tables["shares"]).round(1),
         ]
         if versions:
@@ -153,7 +190,7 @@ class Analysis:
         Returns
         -------
         list of pathlib.Path
-            The files: ``posterior.nc``, ``report.html``, and ``preferences.csv``,
+            The files: ``posterior.nc``, ``report.html``, ``checks.csv``, and ``preferences.csv``,
             ``shares.csv``, ``menus.csv`` and ``preferences_over_time.csv``, where there are such
             tables.
         """
@@ -161,6 +198,7 @@ class Analysis:
         writers: dict[str, Any] = {
             "posterior.nc": lambda path: self.idata.to_netcdf(path, engine="h5netcdf"),
             "report.html": lambda path: path.write_text(page, encoding="utf-8"),
+            "checks.csv": lambda path: self.checks.predictions.table[_CHECKED].to_csv(path),
         }
         for name in _FILES:
             if name in self.tables:
@@ -179,8 +217,7 @@ class Analysis:
         return [
             self.choice.description,
             self.choice.evidence,
-            f"Four chains of {self.idata['posterior'].sizes['draw']:,} draws after 1,000 of "
-            "tuning; no divergent transition; largest R-hat "
+            f"{self.idata['posterior'].attrs['settings']}; no divergent transition; largest R-hat "
             f"{convergence['rhat'].max():.3f}; smallest effective sample size {smallest:,.0f}.",
             convergence.round(3),
         ]
@@ -188,31 +225,32 @@ class Analysis:
     def _fit_section(self) -> list[Any]:
         predictions = self.checks.predictions
         return [
-            predictions.verdict,
             _figure(
                 plot_predictive(self.data, predictions.counts)[0],
-                "Observed shares (points; crosses where outside) and the 89 % intervals predicted "
-                "for them.",
+                "Observed shares (points; crosses where outside) and the 89 % intervals that a fit "
+                "to all rows predicts for them, under their own menus.",
                 "One panel per category: sorted observed shares with predicted intervals.",
             ),
         ]
 
     def _preference_section(self) -> list[Any]:
-        overall = 100 * self.tables["overall"]
-        means = ", at the predictors' means" if len(self.data.predictors.columns) else ""
+        overall = 100 * self.tables["overall"].drop(columns="at")
+        at, means = self._at, ""
+        if at == "mean" and len(self.data.predictors.columns):
+            means = ", predictors at their means"
         ax = plot_intervals(
-            {"latent preference": overall},
+            {f"latent preference ({at})": overall},
             overall["plain share"],
             truth_label="plain share of the table",
             xlabel="probability (%)",
         )
         parts: list[Any] = [
-            f"What would be chosen if everything were on the menu{means}, over all clusters, in "
-            "per cent, with 89 % intervals; beside it the plain share of the table.",
+            f"{_MEANING[at]}{means}; in per cent, with 89 % intervals; beside it the plain share "
+            "of the table.",
             overall.round(2),
             _figure(
                 ax,
-                "Latent preferences (points, 89 % intervals) and plain shares (bars).",
+                f"Latent preferences ({at}; points, 89 % intervals) and plain shares (bars).",
                 "Latent preference and plain share of each category.",
             ),
         ]
@@ -221,7 +259,7 @@ class Analysis:
             parts.append(
                 _figure(
                     panels[0],
-                    "Latent preferences over time, over all clusters; 89 % bands.",
+                    f"Latent preferences over time ({at}), over all clusters; 89 % bands.",
                     "One panel per category: a line over dates with a band.",
                 )
             )
@@ -230,7 +268,8 @@ class Analysis:
             parts.append(
                 _figure(
                     ax,
-                    "Latent preference of each cluster relative to the mean over clusters.",
+                    "Latent preference of each cluster (mean: of a new row) relative to the mean "
+                    "over clusters.",
                     "Heat map of clusters by categories.",
                 )
             )
@@ -253,6 +292,7 @@ def analyse(
     available: Mapping[str, str] | None = None,
     availability: str = "known",
     likelihood: str = "auto",
+    scatter: str = "auto",
     drift: str = "auto",
     scenarios: Mapping[str, Any] | None = None,
     draws: int = 2_000,
@@ -276,7 +316,7 @@ def analyse(
         Columns that may explain the choices.
     available : mapping of str to str, optional
         Columns that say whether a category was on the menu.
-    availability, likelihood, drift : str
+    availability, likelihood, scatter, drift : str
         Choices that may be left to the data, as in :func:`choose`.
     scenarios : mapping of str to menu, optional
         Other menus to predict, as in :func:`~helpers.what_if`.
@@ -309,13 +349,19 @@ def analyse(
         predictors=predictors,
         available=available,
     )
-    choice = choose(source.data, availability=availability, likelihood=likelihood, drift=drift)
+    choice = choose(
+        source.data,
+        availability=availability,
+        likelihood=likelihood,
+        scatter=scatter,
+        drift=drift,
+    )
     model = build_model(choice)
     idata = sample(model, draws=draws, random_seed=random_seed, progressbar=progressbar)
     convergence = check_convergence(idata)
     predictions = check_predictions(choice.data, model, idata, random_seed=random_seed)
-    tables = preference_tables(choice, model, idata)
+    tables = preference_tables(choice, model, idata, random_seed=random_seed)
     if availability == "unknown":
         tables |= menu_tables(model, idata)
-    tables["shares"] = share_table(choice.data, model, idata, scenarios)
+    tables["shares"] = share_table(choice.data, model, idata, scenarios, random_seed=random_seed)
     return Analysis(source, choice, model, idata, Checks(convergence, predictions), tables)

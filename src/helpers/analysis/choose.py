@@ -1,13 +1,24 @@
 """Which regression suits the data, and why."""
 
 import warnings
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
 
 from helpers.data.counts import CategoryCounts
+from helpers.data.messages import listing
 from helpers.models.design import choose_reference, fixed_within_clusters
-from helpers.models.likelihood import choose_likelihood
+from helpers.models.impossible_zeros import ask_about_zeros, impossible_zeros
+from helpers.models.likelihood import choose_likelihood, choose_scatter
 
 __all__ = ["Choice", "choose"]
+
+# Rows beyond the effects of the clusters, as a share of the clusters, from which the scatter of
+# rows can be told from these effects.
+_TO_SPARE = 0.2
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,14 +36,21 @@ class Choice:
         What varies by cluster.
     drift : {"walk", None}
         Whether preferences drift over dates.
-    likelihood : {"multinomial", "dirichlet-multinomial"}
+    likelihood : {"multinomial", "logistic-normal", "dirichlet-multinomial"}
         Distribution of the counts.
+    scatter : {"normal", "t", None}
+        How rows scatter, for the logistic-normal.
     availability : {"known", "unknown", "ignored"}
         How the menus are used.
     reference : str
         Category whose logit is 0.
     evidence : str
         Evidence for the likelihood, in words.
+    reasons : tuple of str
+        What the data did not allow, what was done instead, and why.
+    question : str
+        Zeros of categories that were hardly on the menu, as a question to whoever knows the table
+        (:func:`~helpers.models.ask_about_zeros`); empty if there are none.
     """
 
     data: CategoryCounts
@@ -40,9 +58,12 @@ class Choice:
     effects: str
     drift: str | None
     likelihood: str
+    scatter: str | None
     availability: str
     reference: str
     evidence: str
+    reasons: tuple[str, ...] = ()
+    question: str = ""
 
     @property
     def description(self) -> str:
@@ -60,6 +81,9 @@ class Choice:
             text += f", common slopes of {slopes} per standard deviation"
         if self.drift:
             text += f", drifting over {_n_dates(self.data)} dates"
+        if self.scatter:
+            text += ", rows scattering with a spread for each category"
+            text += " and heavy tails (t)" if self.scatter == "t" else ""
         text += f"; logits against {self.reference}."
         if self.availability == "ignored":
             text += " Menus are ignored: zeros of what was not on them count as dislike."
@@ -68,12 +92,7 @@ class Choice:
                 f" Menus are unknown: any zero but those of {self.reference} may mean that the "
                 "category was not on the menu."
             )
-        if _n_clusters(self.data) in (1, 2):
-            text += (
-                " With fewer than three clusters their spread cannot be estimated, so they are "
-                "pooled."
-            )
-        return text
+        return " ".join((text, *self.reasons))
 
 
 def choose(
@@ -81,25 +100,32 @@ def choose(
     *,
     availability: str = "known",
     likelihood: str = "auto",
+    scatter: str = "auto",
     drift: str = "auto",
 ) -> Choice:
     """
     Choose a regression for a table of counts.
 
     Intercepts vary by cluster if there are three clusters or more, and with them the slopes of
-    the predictors if all of these vary within clusters. Preferences drift over dates if there are
-    three or more, with two rows each on average. :func:`~helpers.models.choose_likelihood` chooses
-    the likelihood; where it is the multinomial, rows that differ in their counts only are summed
-    if that at least halves their number.
+    the predictors if all of these vary within clusters, as far as there are enough rows to tell
+    them from the scatter of rows. Preferences drift over dates if there are three or more, with
+    two rows each on average; a predictor that is the same in all rows of each date is then left
+    out. :func:`~helpers.models.choose_likelihood` chooses the likelihood, and
+    :func:`~helpers.models.choose_scatter` the tails of the scatter. Where the likelihood is the
+    multinomial, rows that differ in their counts only are summed if that at least halves their
+    number. Nothing is changed because of zeros that are hardly choices: they are asked about.
 
     Parameters
     ----------
     data : CategoryCounts
         The counts.
     availability : {"known", "unknown", "ignored"}
-        As in :func:`~helpers.masked_regression`. Unknown menus go with the multinomial.
-    likelihood : {"auto", "multinomial", "dirichlet-multinomial"}
+        As in :func:`~helpers.masked_regression`. Where menus are unknown, scatter is not looked
+        for, and there is none unless the likelihood is given.
+    likelihood : {"auto", "multinomial", "logistic-normal", "dirichlet-multinomial"}
         Overrules the choice of the likelihood.
+    scatter : {"auto", "normal", "t"}
+        Overrules the choice of the tails.
     drift : {"auto", "walk", "none"}
         Overrules the choice of a drift.
 
@@ -122,21 +148,26 @@ def choose(
     >>> choice.effects, choice.drift, choice.likelihood
     ('slopes', 'walk', 'multinomial')
     """
-    effects = _choose_effects(data)
     walk = _choose_drift(data) if drift == "auto" else None if drift == "none" else drift
+    n_rows, reasons = len(data), []
+    if walk and (same := _fixed_within_dates(data)):
+        with _warned_of():
+            data = replace(data, predictors=data.predictors.drop(columns=same))
+        reasons.append(_left_out(same))
+    plain = likelihood == "multinomial" or (likelihood == "auto" and availability == "unknown")
+    effects, why = _choose_effects(data, plain)
+    reasons += why
     reference = choose_reference(data, availability)
-    n_rows = len(data)
+    question = ""
+    if availability == "known":
+        question = ask_about_zeros(impossible_zeros(data, effects=effects, drift=walk))
     suited, ratio = choose_likelihood(data, effects=effects, drift=walk)
     evidence = (
         f"In a quick fit the squared residuals are {ratio:,.1f} times what a multinomial expects."
     )
-    if (
-        suited == "multinomial"
-        and likelihood != "dirichlet-multinomial"
-        and availability != "unknown"
-    ):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # they were given when the table was read
+    may_sum = likelihood in ("auto", "multinomial") and availability != "unknown"
+    if suited == "multinomial" and may_sum:
+        with _warned_of():
             collapsed = data.collapse()
         if len(collapsed) <= n_rows / 2:
             # It changes nothing for a multinomial. Single choices cannot scatter, but sums can.
@@ -146,21 +177,120 @@ def choose(
                 f" Rows with the same menu and predictors were summed, {n_rows:,} to "
                 f"{len(data):,}; for the sums, the ratio is {ratio:,.1f}."
             )
+            if suited != "multinomial" and not _can_spare(data, effects):
+                suited = "multinomial"
+                evidence += (
+                    f" There are hardly more sums than effects of {data.cluster_name}, which "
+                    "leave nothing from which a scatter of sums could be told."
+                )
     if likelihood == "auto":
-        likelihood = "multinomial" if availability == "unknown" else suited
-    return Choice(data, n_rows, effects, walk, likelihood, availability, reference, evidence)
+        if availability == "unknown":
+            suited = "multinomial"
+            reasons.append(_UNKNOWN)
+        likelihood = suited
+    tails = None
+    if likelihood == "logistic-normal":
+        tails, freedom = choose_scatter(data, effects=effects, drift=walk)
+        if scatter == "auto":
+            evidence += _of_tails(tails, freedom)
+        else:
+            tails = scatter
+    return Choice(
+        data=data,
+        n_rows=n_rows,
+        effects=effects,
+        drift=walk,
+        likelihood=likelihood,
+        scatter=tails,
+        availability=availability,
+        reference=reference,
+        evidence=evidence,
+        reasons=tuple(reasons),
+        question=question,
+    )
 
 
-def _choose_effects(data: CategoryCounts) -> str:
-    if _n_clusters(data) < 3:
-        return "pooled"
+_UNKNOWN = (
+    "Where menus are unknown, the scatter of rows is not looked for, and left out unless "
+    'likelihood="logistic-normal" is given.'
+)
+
+
+def _of_tails(tails: str, freedom: float) -> str:
+    if np.isnan(freedom):
+        seen = " Whether their tails are heavy cannot be seen from these counts: "
+        if tails == "t":
+            return seen + "the scatter is that of a t distribution, which can be nearly normal."
+        return seen + "the scatter is taken to be normal."
+    if tails == "t":
+        return f" Their tails are like those of a t distribution with {freedom:.0f} d.f."
+    return " Their tails are no heavier than those of the normal distribution."
+
+
+def _left_out(names: list[str]) -> str:
+    is_ = "is" if len(names) == 1 else "are"
+    its = "its effect" if len(names) == 1 else "their effects"
+    return (
+        f"The same in all rows of each date {is_} {listing(names)}: {its} cannot be told from the "
+        f'drift, which holds it, and {is_} left out. With drift="none" there are slopes, but '
+        "dates then differ in nothing else, and their intervals may be far too narrow."
+    )
+
+
+def _choose_effects(data: CategoryCounts, plain: bool) -> tuple[str, list[str]]:
+    """What varies by cluster, and why no more does; `plain`: rows do not scatter in any case."""
+    n_clusters, name = _n_clusters(data), data.cluster_name
+    if n_clusters < 3:
+        few = "With fewer than three clusters their spread cannot be estimated, so they are pooled."
+        return "pooled", [few] * (n_clusters > 0)
     slopes = len(data.predictors.columns) and not fixed_within_clusters(data)
-    return "slopes" if slopes else "intercepts"
+    if slopes and (plain or _can_spare(data, "slopes")):
+        return "slopes", []
+    if not plain and not _can_spare(data, "intercepts"):
+        reason = (
+            f"There is hardly more than one row for each {name}, so that what sets one {name} "
+            "apart cannot be told from the scatter of its row: clusters are pooled, and what "
+            "differs between them is part of the scatter."
+        )
+        return "pooled", [reason]
+    if slopes:
+        reason = (
+            f"With so few rows for each {name}, slopes of its own could not be told from the "
+            "scatter of its rows: slopes are common to all."
+        )
+        return "intercepts", [reason]
+    return "intercepts", []
+
+
+def _can_spare(data: CategoryCounts, effects: str) -> bool:
+    """Whether there are enough rows to tell their scatter from the effects of clusters."""
+    if effects == "pooled":
+        return True
+    n_clusters = _n_clusters(data)
+    each = 1 + (len(data.predictors.columns) if effects == "slopes" else 0)
+    return len(data) >= (each + _TO_SPARE) * n_clusters
 
 
 def _choose_drift(data: CategoryCounts) -> str | None:
     # With a date for each row, a drift could not be told from scatter.
     return "walk" if 3 <= _n_dates(data) <= min(500, len(data) / 2) else None
+
+
+def _fixed_within_dates(data: CategoryCounts) -> list[str]:
+    """Predictors that vary, but not within dates."""
+    varying = data.predictors.loc[:, np.ptp(data.predictors, axis=0) > 0]
+    if data.date is None or varying.empty:
+        return []
+    spread = varying.groupby(pd.factorize(data.date)[0]).agg(np.ptp)
+    return list(varying.columns[(spread <= 1e-12 * varying.abs().max()).all()])
+
+
+@contextmanager
+def _warned_of() -> Iterator[None]:
+    """Silence warnings about a table, which were given when it was read."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _n_clusters(data: CategoryCounts) -> int:

@@ -29,13 +29,15 @@ _OWN_MENUS = "menus as they were"
 
 
 def preference_tables(
-    choice: Choice, model: pm.Model, idata: xr.DataTree
+    choice: Choice, model: pm.Model, idata: xr.DataTree, *, random_seed: int | None = None
 ) -> dict[str, pd.DataFrame]:
     """
     Tabulate the latent preferences: what would be chosen if everything were on the menu.
 
-    Predictors are at their means. Clusters are weighted by their totals, by date if there is a
-    drift; the preferences of a single cluster are then for the mean of its logits over dates.
+    Where rows scatter, figures over all rows are *realised*: each row keeps the scatter that it
+    showed, and rows count by their totals. Those of clusters, and all of them without scatter, are
+    *means*, of new rows at the predictors' means. Clusters then count by their totals, by date if
+    there is a drift; the preferences of a single cluster are for the mean of its logits over dates.
 
     Parameters
     ----------
@@ -45,44 +47,78 @@ def preference_tables(
         The model of `choice`.
     idata : xarray.DataTree
         Draws from `model`.
+    random_seed : int, optional
+        Seed of scatter that is drawn.
 
     Returns
     -------
     dict of str to pandas.DataFrame
-        Probabilities as ``mean``, ``low`` and ``high``:
+        Probabilities as ``mean``, ``low`` and ``high``, and ``at``, "realised" or "mean":
 
         - "overall": by category, beside the ``plain share`` of the table;
         - "preferences": by ``cluster`` and ``category``, the cluster "(all)" first;
         - "preferences_over_time": by ``date`` and ``category``, if there is a drift.
     """
     data = choice.data
-    pooled = choice.effects == "pooled"
-    preference = latent_preferences(idata, model)
-    tables = {}
-    if choice.drift:
-        totals = _totals_by_date(choice, model)
-        thinned = thin(idata, data)
-        over_time = preferences_over_time(thinned, model, None if pooled else totals.sum(axis=0))
-        by_date = preferences_over_time(thinned, model, None if pooled else totals)
-        overall = (by_date * (totals.sum(axis=1)[:, None] / totals.sum())).sum("date")
-        tables["preferences_over_time"] = interval_table(over_time).reset_index()
-    elif pooled:
-        overall = preference
+    thinned = thin(idata, data)
+    # Averages over the scatter take their time.
+    preference = latent_preferences(
+        thinned if choice.scatter else idata, model, "mean", random_seed=random_seed
+    )
+    if choice.scatter:
+        overall, over_time = _realised(choice, model, thinned, random_seed)
     else:
-        assert data.cluster is not None
-        n_clusters = len(data.cluster.categories)
-        weight = np.bincount(data.cluster.codes, data.n, minlength=n_clusters)[:, None]
-        overall = (preference * weight / weight.sum()).sum("cluster")
-    everywhere = interval_table(overall)
+        overall, over_time = _expected(choice, model, thinned, preference)
+    tables, at = {}, overall.attrs["at"]
+    if over_time is not None:
+        tables["preferences_over_time"] = interval_table(over_time).reset_index().assign(at=at)
+    everywhere = interval_table(overall).assign(at=at)
     preferences = everywhere.reset_index()
     preferences.insert(0, "cluster", "(all)")
-    if not pooled:
-        preferences = pd.concat(
-            [preferences, interval_table(preference).reset_index()], ignore_index=True
-        )
+    if choice.effects != "pooled":
+        of_clusters = interval_table(preference).assign(at="mean").reset_index()
+        preferences = pd.concat([preferences, of_clusters], ignore_index=True)
     plain = pd.Series(data.counts.sum(axis=0) / data.n.sum(), data.categories)
     overall_table = everywhere.assign(**{"plain share": plain})
     return {"overall": overall_table, "preferences": preferences} | tables
+
+
+def _expected(
+    choice: Choice, model: pm.Model, thinned: xr.DataTree, preference: xr.DataArray
+) -> tuple[xr.DataArray, xr.DataArray | None]:
+    """Preferences over all clusters, and by date, of which the model has no scatter of rows."""
+    pooled = choice.effects == "pooled"
+    totals = _totals_by_date(choice, model)
+    over_time = None
+    with xr.set_options(keep_attrs=True):
+        if choice.drift:
+            weight = None if pooled else totals.sum(axis=0)
+            over_time = preferences_over_time(thinned, model, weight, "mean")
+            by_date = preferences_over_time(thinned, model, None if pooled else totals, "mean")
+            overall = (by_date * (totals.sum(axis=1)[:, None] / totals.sum())).sum("date")
+        elif pooled:
+            overall = preference
+        else:
+            overall = (preference * (totals.T / totals.sum())).sum("cluster")
+    return overall, over_time
+
+
+def _realised(
+    choice: Choice, model: pm.Model, thinned: xr.DataTree, random_seed: int | None
+) -> tuple[xr.DataArray, xr.DataArray | None]:
+    """Preferences of all rows, and of those of each date, with the scatter that they showed."""
+    totals = _totals_by_date(choice, model)
+    with xr.set_options(keep_attrs=True):
+        if choice.drift:
+            over_time = preferences_over_time(
+                thinned, model, at="realised", random_seed=random_seed
+            )
+            weight = totals.sum(axis=1)[:, None] / totals.sum()
+            return (over_time.fillna(0) * weight).sum("date"), over_time
+        overall = latent_preferences(thinned, model, "realised", random_seed=random_seed)
+        if choice.effects != "pooled":
+            overall = (overall.fillna(0) * (totals.T / totals.sum())).sum("cluster")
+    return overall, None
 
 
 def cluster_means(preferences: pd.DataFrame) -> pd.DataFrame:
@@ -158,9 +194,13 @@ def share_table(
     model: pm.Model,
     idata: xr.DataTree,
     scenarios: Mapping[str, Any] | None = None,
+    *,
+    random_seed: int | None = None,
 ) -> pd.DataFrame:
     """
     Tabulate the shares to expect from other menus, over all rows weighted by their totals.
+
+    Where rows scatter, each row keeps the scatter that it showed.
 
     Parameters
     ----------
@@ -172,11 +212,14 @@ def share_table(
         Draws from `model`, with all its free variables.
     scenarios : mapping of str to menu, optional
         Menus besides those of :func:`scenario_menus`.
+    random_seed : int, optional
+        Seed of scatter that is drawn.
 
     Returns
     -------
     pandas.DataFrame
-        Columns ``scenario``, ``category``, ``mean``, ``low``, ``high``; the rows' own menus first.
+        Columns ``scenario``, ``category``, ``mean``, ``low``, ``high`` and ``at``, "realised" or
+        "mean"; the rows' own menus first.
 
     Raises
     ------
@@ -184,10 +227,13 @@ def share_table(
         For unknown categories, menus of the wrong shape, and empty menus.
     """
     menus = scenario_menus(data, scenarios)
-    answer = what_if(thin(idata, data), model, menus, total=True, diversion=False)
+    answer = what_if(
+        thin(idata, data), model, menus, total=True, diversion=False, random_seed=random_seed
+    )
     own = interval_table(answer["baseline"]).assign(scenario=_OWN_MENUS).reset_index()
     shares = pd.concat([own, interval_table(answer["share"]).reset_index()], ignore_index=True)
-    return shares[["scenario", "category", "mean", "low", "high"]]
+    shares = shares[["scenario", "category", "mean", "low", "high"]]
+    return shares.assign(at=answer.attrs["at"])
 
 
 def widen_shares(shares: pd.DataFrame) -> pd.DataFrame:
@@ -245,13 +291,15 @@ def _grid(table: pd.DataFrame, index: str) -> pd.DataFrame:
 
 
 def _totals_by_date(choice: Choice, model: pm.Model) -> np.ndarray:
-    """Total of each cluster at each date, shape (date, cluster); one column if pooled."""
+    """Totals by date and cluster, shape (D, C); one date without drift, one cluster if pooled."""
     data = choice.data
-    dates = pd.Index(model.coords["date"]).get_indexer(data.date)
-    if choice.effects == "pooled" or data.cluster is None:
-        clusters, n_clusters = np.zeros(len(data), dtype=int), 1
-    else:
+    dates, n_dates = np.zeros(len(data), dtype=int), 1
+    if choice.drift:
+        n_dates = len(model.coords["date"])
+        dates = pd.Index(model.coords["date"]).get_indexer(data.date)
+    clusters, n_clusters = np.zeros(len(data), dtype=int), 1
+    if choice.effects != "pooled" and data.cluster is not None:
         clusters, n_clusters = data.cluster.codes, len(data.cluster.categories)
-    totals = np.zeros((len(model.coords["date"]), n_clusters))
+    totals = np.zeros((n_dates, n_clusters))
     np.add.at(totals, (dates, clusters), data.n)
     return totals
