@@ -52,6 +52,10 @@ MEANINGS = {
     "MaskedShares": "probabilities over each row's menu",
     "ConditionedEffects": "effects from what is sampled for them, with their log-density",
     "ConditionedEffectsBackward": "its gradient",
+    "ContrastDistance": "normal density of differences from the reference",
+    "ContrastDistanceBackward": "its gradient",
+    "RowScatter": "scatter of each row from what is sampled for it",
+    "RowScatterBackward": "its gradient",
 }
 
 

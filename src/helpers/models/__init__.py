@@ -5,15 +5,17 @@ from helpers.models.impossible_zeros import ask_about_zeros, impossible_zeros
 from helpers.models.likelihood import choose_likelihood, choose_scatter
 from helpers.models.names import parameter_names
 from helpers.models.options import CHOICES, RULES, Options, Rule
-from helpers.models.priors import DEFAULT_PRIORS, used_priors
+from helpers.models.priors import BY_CONTRAST, DEFAULT_PRIORS, Priors, used_priors
 from helpers.models.regression import masked_regression
 
 __all__ = [
+    "BY_CONTRAST",
     "CHOICES",
     "DEFAULT_PRIORS",
     "RULES",
     "Design",
     "Options",
+    "Priors",
     "Rule",
     "Standardised",
     "ask_about_zeros",

@@ -205,7 +205,7 @@ def masked_regression(
     >>> data, truth = simulate_counts(n_clusters=5, n_dates=2, random_seed=1)
     >>> model = masked_regression(data, effects="intercepts")
     >>> [rv.name for rv in model.free_RVs]
-    ['intercept_mean', 'intercept_spread_scale', 'intercept_spread', 'intercept', 'slope']
+    ['intercept_spread_scale', 'intercept_spread', 'intercept_mean', 'intercept', 'slope']
     >>> model = masked_regression(data, effects="slopes", spreads="contrast")
     >>> [rv.name for rv in model.free_RVs]
     ['effects_sd', 'effects_mean', 'effects_corr_beta', 'effects']
