@@ -160,6 +160,20 @@ class TestByCategory:
         unknown = {"availability": "unknown", "inflated": ["x"], "centring": "centred"}
         assert_same(zeros, **LIKELIHOODS[likelihood], **unknown, **options)
 
+    @pytest.mark.parametrize("scatter", ["normal", "t"])
+    def test_unknown_menus_and_scatter_can_be_sampled(self, zeros, scatter):
+        """The pilot is there, and density and gradient are finite where sampling starts."""
+        model = masked_regression(
+            zeros, availability="unknown", likelihood="logistic-normal", scatter=scatter
+        )
+        assert "scatter_conditioned__" in [v.name for v in model.value_vars]
+        function = model.logp_dlogp_function(ravel_inputs=True, mode=PLAIN)
+        function.set_extra_values({})
+        start = pm.blocking.DictToArrayBijection.map(model.initial_point()).data
+        for at in (start, start + np.random.default_rng(4).normal(size=start.shape)):
+            value, gradient = function(at)
+            assert np.isfinite(value) and np.isfinite(gradient).all()
+
     def test_two_categories(self, data):
         pair = CategoryCounts(
             data.counts[:, 1:3], np.ones((12, 2), bool), ("x", "y"), cluster=data.cluster
