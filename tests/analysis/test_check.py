@@ -24,7 +24,7 @@ def table(kind):
     if kind == "normal":
         noise = rng.normal(0, SPREAD, (200, 3))
     elif kind == "t":
-        noise = rng.normal(0, SPREAD, (200, 3)) / np.sqrt(rng.gamma(1, 1, (200, 1)))
+        noise = rng.normal(0, SPREAD, (200, 3)) / np.sqrt(rng.gamma(2, 1 / 2, (200, 1)))
     weights = available * np.exp(LOGITS + noise)
     shares = weights / weights.sum(axis=1, keepdims=True)
     if kind == "dirichlet":
@@ -51,7 +51,7 @@ def checked(data, random_seed=1, **options):
     if scattering == "logistic-normal":
         truth["scatter_sd"] = np.full(3, SPREAD)
         if options.get("scatter") == "t":
-            truth["scatter_df"] = 2.0
+            truth["scatter_df"] = 4.0
     elif scattering == "dirichlet-multinomial":
         truth["concentration"] = 20.0
     if options.get("availability") == "unknown":

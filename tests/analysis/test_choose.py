@@ -106,6 +106,16 @@ class TestZeros:
             assert choose(data, availability=availability).question == ""
 
 
+def test_ranks_are_asked_about():
+    rng = np.random.default_rng(1)
+    ranks = np.array([rng.permutation(3) + 1 for _ in range(20)])
+    asked = CategoryCounts(ranks, np.ones_like(ranks, dtype=bool), NAMES)
+    assert choose(asked).question.startswith("Are these ranks? Each row holds the numbers from 1")
+    ranks[3] = [2, 2, 2]
+    counts = CategoryCounts(ranks, np.ones_like(ranks, dtype=bool), NAMES)
+    assert choose(counts).question == ""
+
+
 class TestDrift:
     @pytest.mark.parametrize(
         ("n_dates", "drift"), [(2, None), (3, "walk"), (12, "walk"), (13, None), (24, None)]
@@ -233,9 +243,13 @@ class TestCollapse:
         assert len(choice.data) == 30 and choice.effects == "intercepts"
         assert choice.likelihood == "multinomial"
 
+    def test_other_rows_are_summed_only_if_they_are_many(self):
+        assert len(choose(table(np.arange(300) % 3, n=20)).data) == 300
+        assert len(choose(table(np.arange(6_000) % 3, n=20)).data) == 3
+
     def test_warnings_are_not_repeated(self):
         """Rows without choices were warned of when the table was read."""
-        counts = np.tile([[3, 2, 1], [0, 0, 0]], (20, 1))
+        counts = np.tile([[0, 1, 0], [0, 0, 0]], (20, 1))
         menus = np.tile([[True, True, True], [True, True, False]], (20, 1))
         with pytest.warns(UserWarning, match="total of 0"):
             data = CategoryCounts(counts, menus, NAMES)

@@ -89,7 +89,7 @@ class Analysis:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the table asks for attention: zeros to ask about, and warnings from reading it."""
+        """What to look at in the table: what is asked of it, and warnings from reading it."""
         question = (self.choice.question,) if self.choice.question else ()
         return (*question, *self.source.notes)
 

@@ -16,6 +16,8 @@ from helpers.models.likelihood import choose_likelihood, choose_scatter
 
 __all__ = ["Choice", "choose"]
 
+# Rows from which a table is worth summing for speed.
+_MANY = 5_000
 # Rows beyond the effects of the clusters, as a share of the clusters, from which the scatter of
 # rows can be told from these effects.
 _TO_SPARE = 0.2
@@ -49,8 +51,9 @@ class Choice:
     reasons : tuple of str
         What the data did not allow, what was done instead, and why.
     question : str
-        Zeros of categories that were hardly on the menu, as a question to whoever knows the table
-        (:func:`~helpers.models.ask_about_zeros`); empty if there are none.
+        What to ask of whoever knows the table: about zeros of categories that were hardly on the
+        menu (:func:`~helpers.models.ask_about_zeros`), or about ranks in place of counts. Empty
+        if there is nothing to ask.
     """
 
     data: CategoryCounts
@@ -112,8 +115,9 @@ def choose(
     two rows each on average; a predictor that is the same in all rows of each date is then left
     out. :func:`~helpers.models.choose_likelihood` chooses the likelihood, and
     :func:`~helpers.models.choose_scatter` the tails of the scatter. Where the likelihood is the
-    multinomial, rows that differ in their counts only are summed if that at least halves their
-    number. Nothing is changed because of zeros that are hardly choices: they are asked about.
+    multinomial, single choices that differ in nothing else are summed, and so are the rows of
+    tables of more than 5,000, if that at least halves their number. Nothing is changed because of
+    zeros that are hardly choices: they are asked about.
 
     Parameters
     ----------
@@ -158,15 +162,16 @@ def choose(
     effects, why = _choose_effects(data, plain)
     reasons += why
     reference = choose_reference(data, availability)
-    question = ""
-    if availability == "known":
+    question = _ask_about_ranks(data)
+    if availability == "known" and not question:
         question = ask_about_zeros(impossible_zeros(data, effects=effects, drift=walk))
     suited, ratio = choose_likelihood(data, effects=effects, drift=walk)
     evidence = (
         f"In a quick fit the squared residuals are {ratio:,.1f} times what a multinomial expects."
     )
     may_sum = likelihood in ("auto", "multinomial") and availability != "unknown"
-    if suited == "multinomial" and may_sum:
+    # Sums tell less of whether the model is right than rows do, but more than single choices.
+    if suited == "multinomial" and may_sum and (data.n.max() <= 1 or n_rows > _MANY):
         with _warned_of():
             collapsed = data.collapse()
         if len(collapsed) <= n_rows / 2:
@@ -225,6 +230,18 @@ def _of_tails(tails: str, freedom: float) -> str:
     if tails == "t":
         return f" Their tails are like those of a t distribution with {freedom:.0f} d.f."
     return " Their tails are no heavier than those of the normal distribution."
+
+
+def _ask_about_ranks(data: CategoryCounts) -> str:
+    n_rows, n_categories = data.counts.shape
+    in_order = np.arange(1, n_categories + 1)
+    if min(n_rows, n_categories) < 3 or (np.sort(data.counts, axis=1) != in_order).any():
+        return ""
+    return (
+        f"Are these ranks? Each row holds the numbers from 1 to {n_categories} once, and ranks are "
+        "no counts: the least liked would seem the most chosen. Give a row for each choice in "
+        "turn, 1 for what was chosen, 0 for the rest, and empty cells for what had been chosen before."
+    )
 
 
 def _left_out(names: list[str]) -> str:

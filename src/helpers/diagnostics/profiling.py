@@ -304,12 +304,13 @@ def expected_seconds(
     """
     x = np.linspace(1.0, 2.0, 20_000)
     unit = min(timeit.repeat(lambda: gammaln(x), number=1, repeat=20)) / x.size
-    per_cell = {"multinomial": 1.3, "dirichlet-multinomial": 9.0}[likelihood] * menus
+    costs = {"multinomial": 1.3, "logistic-normal": 5.0, "dirichlet-multinomial": 9.0}
+    per_cell = costs[likelihood] * menus
     n_effects = 0
     if effects != "pooled" and data.cluster is not None:
         n_effects = len(data.cluster.categories) * (data.counts.shape[1] - 1)
         n_effects *= 1 + (data.predictors.shape[1] if effects == "slopes" else 0)
     gradient = 1e-5 + unit * (per_cell * data.counts.size + 4.0 * n_effects)
-    steps = 15 if n_effects < 5_000 else 31
+    steps = 31 if likelihood == "logistic-normal" or n_effects >= 5_000 else 15
     parallel = min(4, os.cpu_count() or 1)
     return (draws + 1_000) * 4 / parallel * steps * gradient
