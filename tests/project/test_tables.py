@@ -15,6 +15,9 @@ import pandas as pd
 import pytest
 from scripts import load
 
+from helpers import read_counts
+from helpers.diagnostics import hide_cells
+
 DATA = Path(__file__).resolve().parents[2] / "data"
 needs_source = pytest.mark.skipif(
     importlib.util.find_spec("interregnum") is None, reason="pip install interregnum==0.4.1"
@@ -226,6 +229,35 @@ def test_alternative_family_is_another_one_with_a_reason(spain, families, other_
     assert other_families.index.is_unique and other_families.reason.notna().all()
     assert set(other_families.family) <= set(spain.FAMILIES)
     assert (other_families.family != families.family[other_families.index]).all()
+
+
+def test_every_family_stood_at_least_once_in_every_province(table, votes):
+    assert votes.notna().groupby(table["province"]).any().all(axis=None)
+
+
+def test_hidden_cells_are_those_that_the_script_hides():
+    script = load(DATA / "build" / "spain_hidden_cells.py")
+    data = read_counts(DATA / "spain_elections.csv", cluster="province", date="date")
+    table = pd.read_csv(DATA / "spain_hidden_cells.csv", index_col=["hidden", "family"])
+    for way, options in script.WAYS.items():
+        families = script.FAMILIES
+        _, hidden = hide_cells(data, categories=families, random_seed=script.SEED, **options)
+        cells = pd.Series(hidden.sum(axis=0), [c.removeprefix("n_") for c in data.categories])
+        assert table.loc[way, "cells"].to_dict() == cells[cells > 0].to_dict()
+    assert table["predicted_over_true"].between(table["low"], table["high"]).all()
+    assert (table["inside_50"] < table["inside_89"]).all()
+
+
+def test_codings_have_the_plain_shares_of_their_tables(votes, alternative, table):
+    codings = pd.read_csv(DATA / "spain_codings.csv", parse_dates=["date"])
+    assert codings["latent"].between(codings["low"], codings["high"]).all()
+    for coding, counts in (("first", votes), ("alternative", alternative[votes.columns])):
+        totals = counts.groupby(table["date"]).sum()
+        plain = codings[codings["coding"] == coding].pivot(
+            index="date", columns="family", values="plain"
+        )
+        expected = totals.div(totals.sum(axis=1), axis=0)[plain.columns]
+        assert np.allclose(plain, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(
