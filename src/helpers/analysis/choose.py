@@ -240,7 +240,7 @@ def _ask_about_ranks(data: CategoryCounts) -> str:
     return (
         f"Are these ranks? Each row holds the numbers from 1 to {n_categories} once, and ranks are "
         "no counts: the least liked would seem the most chosen. Give a row for each choice in "
-        "turn, 1 for what was chosen, 0 for the rest, and empty cells for what had been chosen before."
+        "turn: 1 for what was chosen, 0 for the rest, empty cells for what had been chosen before."
     )
 
 
