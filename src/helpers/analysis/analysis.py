@@ -1,5 +1,6 @@
 """The whole analysis: read, choose, fit, check, report."""
 
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import chain
@@ -340,6 +341,11 @@ def analyse(
         If there is no such file.
     ConvergenceError
         If the draws must not be used.
+
+    Warns
+    -----
+    UserWarning
+        Before it samples, if there is something to ask about the table.
     """
     source = read_source(
         path,
@@ -356,6 +362,8 @@ def analyse(
         scatter=scatter,
         drift=drift,
     )
+    if choice.question:
+        warnings.warn(choice.question, stacklevel=2)  # at once, whatever comes of the fit
     model = build_model(choice)
     idata = sample(model, draws=draws, random_seed=random_seed, progressbar=progressbar)
     convergence = check_convergence(idata)
