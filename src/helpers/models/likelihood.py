@@ -89,11 +89,10 @@ def choose_scatter(
     """
     Choose between normal and t scatter by the tails of a quick fit's residuals.
 
-    The t, if its tails fit better by 2 in log-likelihood or more. Otherwise the normal, where the
-    tails can be seen at all: in 60 rows or more whose totals are large beside their scatter. Where
-    they cannot, a table of 60 rows or more gets the t, which holds the normal as a limit, and a
-    smaller one the normal. Unlike :func:`choose_likelihood`, which asks whether rows scatter, it
-    takes for granted that they do.
+    The t, if its tails fit better by 2 in log-likelihood or more; otherwise the normal. Tails can
+    be seen in 60 rows or more whose totals are large beside their scatter. Where they cannot, the
+    degrees of freedom of a t would rest on their prior, and mix badly. Unlike
+    :func:`choose_likelihood`, which asks whether rows scatter, it takes for granted that they do.
 
     Of 200 simulated tables each with totals of 1,000 to 100,000, the t was chosen for
 
@@ -105,8 +104,8 @@ def choose_scatter(
     676 rows of 8       0.005                  1.000
     ==================  =====================  =====================
 
-    With totals of 5 to 100 the tails could hardly be seen: tables of 100 and 676 rows got the t
-    whichever it was.
+    With totals of 5 to 100 the tails could hardly be seen, and the normal was chosen whichever it
+    was.
 
     Parameters
     ----------
@@ -144,4 +143,4 @@ def choose_scatter(
     seen = ((contrasts > 0) & (found.known > _KNOWN * contrasts)).sum()
     if seen >= _ROWS:
         return "normal", found.heavy_tails
-    return ("t" if len(data) >= _ROWS else "normal"), np.nan
+    return "normal", np.nan
