@@ -315,7 +315,7 @@ class TestModel:
             idata = pm.sample(
                 1_500, chains=4, cores=2, nuts_sampler="nutpie", random_seed=1,
                 progressbar=False, compile_kwargs={"freeze_model": True},
-                var_names=parameter_names(model),
+                var_names=parameter_names(model), nuts={"target_accept": 0.9},
             )  # fmt: skip
         check_convergence(idata)
         truth["concentration"] = 50.0

@@ -163,6 +163,7 @@ class TestRegression:
         ours = masked_regression(
             data,
             effects="pooled",
+            spreads="contrast",
             availability="unknown",
             inflated=["category 4", "category 1"],
             menu_of=menu_of,
@@ -204,6 +205,7 @@ class TestRegression:
     def test_psi_by_cluster(self, data):
         """Each cluster's rows have the density of a table of their own, with its psi."""
         common = {"availability": "unknown", "inflated": "category 4", "reference": "category 7"}
+        common["spreads"] = "contrast"
         ours = masked_regression(data, effects="pooled", psi_by="cluster", **common)
         assert ours.named_vars_to_dims["psi"] == ("cluster", "inflated")
         psi = np.linspace(0.2, 0.8, 4)

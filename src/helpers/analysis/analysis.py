@@ -90,13 +90,13 @@ class Analysis:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What to look at in the table: what is asked of it, and warnings from reading it."""
+        """What is asked of the table, and warnings from reading it."""
         question = (self.choice.question,) if self.choice.question else ()
         return (*question, *self.source.notes)
 
     @property
     def summary(self) -> str:
-        """The analysis in a paragraph: whether it holds, and what it says."""
+        """Whether the analysis holds, and what it says, in a paragraph."""
         return " ".join((*self._trust, self._findings))
 
     @property

@@ -26,7 +26,7 @@ class GroupLikelihood(NamedTuple):
 
     #: Log density of all counts of the group in each draw.
     log_likelihood: np.ndarray
-    #: Relative efficiency of the importance weights: 1 if the approximation was exact.
+    #: Relative efficiency of the importance weights, 1 if the approximation was exact.
     efficiency: np.ndarray
 
 

@@ -35,7 +35,7 @@ class IntegratedLikelihood(NamedTuple):
 
     #: Log density of each row's counts in each draw.
     log_likelihood: np.ndarray
-    #: Relative efficiency of the importance weights: 1 if the normal at the mode was exact.
+    #: Relative efficiency of the importance weights, 1 if the normal at the mode was exact.
     efficiency: np.ndarray
     #: Whether the row was integrated by quadrature instead.
     quadrature: np.ndarray
