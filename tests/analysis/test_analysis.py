@@ -91,7 +91,7 @@ def test_slopes_are_recovered_where_zeros_were_recorded(write_recorded):
         cluster=data.cluster_name,
         predictors=["x"],
         available={f"category {k}": f"offered_{k}" for k in (1, 3, 4)},
-        draws=600,
+        draws=2_000,
         random_seed=1,
         progressbar=False,
     )
