@@ -13,6 +13,7 @@ from helpers.analysis.figures import (
 from helpers.analysis.fit import build_model, expected_time, sample, sampling_settings, thin
 from helpers.analysis.read import Source, read_source
 from helpers.analysis.report import Figure, Stop, html_report, stop_on_error, write_together
+from helpers.analysis.sections import findings, report_sections, trust
 from helpers.analysis.tables import (
     cluster_means,
     menu_tables,
@@ -36,6 +37,7 @@ __all__ = [
     "choose",
     "cluster_means",
     "expected_time",
+    "findings",
     "html_report",
     "menu_tables",
     "plot_clusters",
@@ -45,12 +47,14 @@ __all__ = [
     "plot_predictive",
     "preference_tables",
     "read_source",
+    "report_sections",
     "sample",
     "sampling_settings",
     "scenario_menus",
     "share_table",
     "stop_on_error",
     "thin",
+    "trust",
     "widen_shares",
     "write_together",
 ]
