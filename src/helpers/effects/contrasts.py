@@ -8,10 +8,11 @@ import pytensor.tensor as pt
 from pymc.distributions.distribution import Continuous
 from pymc.logprob.abstract import _logprob
 from pymc.logprob.transforms import Transform
+from pytensor.graph.basic import Constant
 from pytensor.tensor import TensorLike, TensorVariable
 
 from helpers.effects.normal import EffectsRV
-from helpers.ops.contrasts import contrast_distance
+from helpers.ops.contrasts import contrast_distance, variance_of_contrasts
 from helpers.ops.triangular import columns, covariance_factor, multiply_lower
 
 __all__ = ["ConditionedLevel", "ContrastNormal", "CorrelatedContrasts", "pooled_spreads"]
@@ -204,12 +205,35 @@ def _logp_of_correlated_contrasts(
 
 def _log_density(value, mu, sd, entries, reference):
     """Normal log-density of contrasts with effects on the last axis, over a batch in front."""
+    if value.ndim == 2 and _are_zeros(entries):
+        return _log_density_of_one(value, mu, sd, reference)
     core = value.shape[-2:]
     rows = value if value.ndim == 3 else value.reshape((-1, *core))
     means = mu[None] if mu.ndim == 2 else pt.broadcast_to(mu, value.shape).reshape((-1, *core))
     squares, log_scale = contrast_distance(rows, means, sd, entries, reference)
     log_density = -0.5 * (squares + np.log(2 * np.pi) * core[0] * core[1]) - log_scale
     return log_density if value.ndim == 3 else log_density.reshape(value.shape[:-2])
+
+
+def _are_zeros(entries: TensorVariable) -> bool:
+    """Whether effects are known to be uncorrelated."""
+    constant = isinstance(entries, Constant) and not np.any(entries.data)
+    return constant or entries.type.shape[-1] == 0
+
+
+def _log_density_of_one(value, mu, sd, reference):
+    """The same for one set of uncorrelated effects, which are too few to compile a loop for."""
+    weight = sd**-2
+    free = np.delete(np.arange(_known(sd.type.shape[0])), reference)
+    total = weight.sum(axis=0)
+    distance = value - mu
+    centre = (weight[free] * distance).sum(axis=0) / total
+    squares = (weight[free] * (distance - centre) ** 2).sum() + (
+        weight[reference] * centre**2
+    ).sum()
+    log_scale = pt.log(sd).sum() + 0.5 * pt.log(total).sum()
+    n_values = value.shape[0] * value.shape[1]
+    return -0.5 * (squares + np.log(2 * np.pi) * n_values) - log_scale
 
 
 def _check(sd: TensorVariable, reference: int, ndim: int) -> None:
@@ -256,8 +280,7 @@ class ConditionedLevel(Transform):
     ) -> None:
         self.reference = reference
         self.ndim_supp = 1 if single else 2
-        self.n_clusters, n_free, n_effects = score.shape
-        self.free = np.delete(np.arange(n_free + 1), reference)
+        self.n_clusters, _, n_effects = score.shape
         unit = np.eye(n_effects)
         estimate = np.linalg.solve(information + 1e-3 * unit, score[..., None])[..., 0]
         h = np.diagonal(information, axis1=-2, axis2=-1)
@@ -270,13 +293,11 @@ class ConditionedLevel(Transform):
 
     def _centre_and_precision(self, inputs: tuple[Any, ...]) -> tuple[Any, Any]:
         lower_sd, mu, sd = inputs[3:6]
-        from_clusters = self.n_clusters / (self.spread + self._of_contrasts(lower_sd))
-        from_prior = 1 / self._of_contrasts(sd)
+        of_clusters = variance_of_contrasts(lower_sd**2, self.reference)
+        from_clusters = self.n_clusters / (self.spread + of_clusters)
+        from_prior = 1 / variance_of_contrasts(sd**2, self.reference)
         q = from_clusters + from_prior
         return (self.average * from_clusters + mu * from_prior) / q, q
-
-    def _of_contrasts(self, sd: TensorVariable) -> TensorVariable:
-        return sd[self.free] ** 2 + sd[self.reference] ** 2
 
     def backward(self, value: TensorVariable, *inputs: Any) -> TensorVariable:
         centre, q = self._centre_and_precision(inputs)

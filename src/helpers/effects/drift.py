@@ -13,6 +13,7 @@ from helpers.data.messages import require_choice
 from helpers.effects.conditioned import Quadratic
 from helpers.effects.contrasts import ContrastNormal
 from helpers.effects.correlated import CENTRINGS, cluster_intercepts
+from helpers.ops.contrasts import variance_of_contrasts
 
 __all__ = ["ConditionedSteps", "date_gaps", "random_walk", "walk_at"]
 
@@ -210,15 +211,13 @@ class ConditionedSteps(Transform):
         self, information: np.ndarray, score: np.ndarray, rotation: np.ndarray, reference: int
     ) -> None:
         self.information, self.score, self.rotation = information, score, rotation
-        self.free = np.delete(np.arange(len(score) + 1), reference)
         self.reference = reference
         in_rotated = score / (information + 1)
         self.start = np.einsum("ksj,kj->sk", rotation, in_rotated)
 
     def _precision(self, inputs: tuple) -> TensorVariable:
         """Precision of each rotated step, (step, contrast)."""
-        sd = inputs[-1]
-        return self.information.T + 1 / (sd[self.free] ** 2 + sd[self.reference] ** 2)
+        return self.information.T + 1 / variance_of_contrasts(inputs[-1] ** 2, self.reference)
 
     def backward(self, value: TensorVariable, *inputs: Variable) -> TensorVariable:
         q = self._precision(inputs)

@@ -1,7 +1,7 @@
 """Operations that are one loop each, with gradients of their own."""
 
 from helpers.ops.conditioned import conditioned_effects, conditioning, couple
-from helpers.ops.contrasts import contrast_covariance, contrast_distance
+from helpers.ops.contrasts import contrast_covariance, contrast_distance, variance_of_contrasts
 from helpers.ops.likelihood import masked_log_likelihood
 from helpers.ops.logits import cluster_logits
 from helpers.ops.random import DrawnRV
@@ -51,4 +51,5 @@ __all__ = [
     "solve_lower",
     "solve_upper",
     "sum_of_chosen",
+    "variance_of_contrasts",
 ]

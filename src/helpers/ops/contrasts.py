@@ -20,6 +20,7 @@ from helpers.ops.triangular import (
     Triangle,
     cholesky,
     columns,
+    correlation_factor,
     covariance_factor,
     multiply,
     precision,
@@ -27,7 +28,7 @@ from helpers.ops.triangular import (
     solve_upper,
 )
 
-__all__ = ["contrast_covariance", "contrast_distance"]
+__all__ = ["contrast_covariance", "contrast_distance", "variance_of_contrasts"]
 
 
 @cache
@@ -348,24 +349,50 @@ def contrast_covariance(
     """
     n_categories, size = sd.type.shape
     assert n_categories is not None and size is not None
-    free = [k for k in range(n_categories) if k != reference]
-    factor = covariance_factor(sd, entries, size)
-    covariance: Triangle = []
+    of_contrasts = pt.sqrt(variance_of_contrasts(sd**2, reference))
+    factor, sds = correlation_factor(columns(entries, size * (size - 1) // 2)), columns(sd, size)
+    sd_of_contrasts = columns(of_contrasts, size)
+    correlation: Triangle = []
     for i in range(size):
         row = []
-        for j in range(i + 1):
+        for j in range(i):
             products: Sequence = [factor[i][m] * factor[j][m] for m in range(j + 1)]
-            of_all = sum(products[1:], start=products[0])
-            row.append(of_all[free] + of_all[reference])
-        covariance.append(row)
-    of_contrasts = [pt.sqrt(covariance[i][i]) for i in range(size)]
-    correlation = [
-        [covariance[i][j] / (of_contrasts[i] * of_contrasts[j]) if j < i else 1.0 for j in range(i)]
-        + [pt.ones_like(of_contrasts[i])]
-        for i in range(size)
-    ]
+            covariance = sum(products[1:], start=products[0]) * sds[i] * sds[j]
+            together = variance_of_contrasts(covariance, reference)
+            row.append(together / (sd_of_contrasts[i] * sd_of_contrasts[j]))
+        correlation.append([*row, 1.0])
     chol = cholesky(correlation)
     below = [chol[i][j] for i in range(size) for j in range(i)]
-    together = pt.stack(below, axis=-1) if below else pt.zeros((len(free), 0))
-    shape = (len(free), len(below))
-    return pt.stack(of_contrasts, axis=-1), pt.specify_shape(together, shape)
+    stacked = pt.stack(below, axis=-1) if below else pt.zeros((n_categories - 1, 0))
+    return of_contrasts, pt.specify_shape(stacked, (n_categories - 1, len(below)))
+
+
+def variance_of_contrasts(variance: TensorVariable, reference: int) -> TensorVariable:
+    """
+    Add the reference's variance to those of the other categories.
+
+    Parameters
+    ----------
+    variance : TensorVariable, shape (K, ...)
+        Variances, or covariances, of all categories; K must be known.
+    reference : int
+        Position of the reference.
+
+    Returns
+    -------
+    TensorVariable, shape (K - 1, ...)
+
+    Examples
+    --------
+    >>> import pytensor.tensor as pt
+    >>> from helpers.ops import variance_of_contrasts
+    >>> variance_of_contrasts(pt.as_tensor([9.0, 16.0, 0.0]), 0).eval().tolist()
+    [25.0, 9.0]
+    """
+    n_categories = variance.type.shape[0]
+    assert n_categories is not None
+    # By a sum: look-ups by position, with their gradients, take seconds to compile.
+    both = np.delete(np.eye(n_categories), reference, axis=0)
+    both[:, reference] = 1.0
+    both = both.reshape(*both.shape, *[1] * (variance.ndim - 1))
+    return pt.sum(both * variance[None], axis=1)
