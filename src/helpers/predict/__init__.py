@@ -1,5 +1,6 @@
 """What a fitted model says about other rows and other menus."""
 
+from helpers.predict.averages import row_averages
 from helpers.predict.draws import value_by_draw
 from helpers.predict.menus import menu_probabilities
 from helpers.predict.preferences import latent_preferences, preferences_over_time
@@ -9,6 +10,7 @@ __all__ = [
     "latent_preferences",
     "menu_probabilities",
     "preferences_over_time",
+    "row_averages",
     "value_by_draw",
     "what_if",
 ]
