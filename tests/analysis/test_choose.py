@@ -199,6 +199,32 @@ class TestLikelihood:
         assert "Menus are ignored" in choose(table(), availability="ignored").description
 
 
+class TestSpreads:
+    def data(self):
+        """Tea is offered with milk or with water, and never all three."""
+        rng = np.random.default_rng(1)
+        menus = np.ones((24, 3), dtype=bool)
+        menus[::2, 1], menus[1::2, 2] = False, False
+        counts = rng.multinomial(40, [0.4, 0.3, 0.3], 24) * menus
+        return CategoryCounts(counts, menus, NAMES, cluster=pd.Categorical(np.arange(24) % 4))
+
+    def test_menus_that_show_no_spread_of_a_category_get_contrasts(self):
+        choice = choose(self.data())
+        assert choice.effects == "intercepts" and choice.spreads == "contrast"
+        assert "pairs of them form no odd circle" in choice.description
+        model = build_model(choice)
+        assert "intercept_sd" in model.named_vars and "intercept_spread" not in model.named_vars
+
+    def test_they_are_of_categories_elsewhere_and_can_be_overruled(self):
+        data = table(cluster=np.arange(24) % 3)
+        assert choose(data).spreads == "category" and "odd circle" not in choose(data).description
+        assert "intercept_spread" in build_model(choose(data)).named_vars
+        asked = build_model(choose(data, spreads="contrast"))
+        assert "intercept_spread" not in asked.named_vars
+        with pytest.raises(ValueError, match="odd circle"):
+            build_model(choose(self.data(), spreads="category"))
+
+
 class TestCollapse:
     def test_single_choices_are_summed(self):
         data = table(cluster=np.arange(300) % 3, n=1)

@@ -1,5 +1,6 @@
 """A run that all but converged is repeated, once and not in silence."""
 
+import signal
 import warnings
 
 import arviz as az
@@ -55,8 +56,8 @@ def test_a_second_run_is_announced(first, runs, model):
     np.testing.assert_array_equal(found["posterior"]["x"], good["posterior"]["x"])
     assert len(called) == 2
     assert called[1]["tune"] == 2_000 and called[1]["nuts"] == {"target_accept": 0.95}
-    assert {"tune", "nuts"}.isdisjoint(called[0])
-    assert called[0].items() <= called[1].items()
+    assert called[0]["tune"] == 1_000 and called[0]["nuts"] == {"target_accept": 0.8}
+    assert {k: v for k, v in called[0].items() if called[1][k] != v}.keys() == {"tune", "nuts"}
     assert found["posterior"].attrs["settings"] == (
         "Four chains of 1,000 draws after 2,000 of tuning, in a second run with a target "
         "acceptance of 0.95"
@@ -71,6 +72,19 @@ def test_one_run_is_enough_if_nothing_is_wrong_or_too_much(first, runs, model):
     assert found["posterior"].attrs["settings"] == (
         "Four chains of 1,000 draws after 1,000 of tuning"
     )
+
+
+def test_tuning_and_acceptance_are_passed_on(runs, model):
+    called = runs(draws())
+    found = sample(model, draws=1_000, tune=300, target_accept=0.9)
+    assert called[0]["tune"] == 300 and called[0]["nuts"] == {"target_accept": 0.9}
+    assert found["posterior"].attrs["settings"] == (
+        "Four chains of 1,000 draws after 300 of tuning with a target acceptance of 0.9"
+    )
+    runs(draws(divergences=1), draws())
+    with pytest.warns(UserWarning, match="once more"):
+        sample(model, draws=1_000, tune=3_000, target_accept=0.97)
+    assert called[-1]["tune"] == 6_000 and called[-1]["nuts"] == {"target_accept": 0.99}
 
 
 def test_the_second_run_is_the_last(runs, model):
@@ -104,3 +118,20 @@ def test_the_time_to_expect_is_said_for_every_likelihood():
             choice = choose(data, likelihood=likelihood)
             assert "seconds of sampling" in expected_time(choice, 1_000)
             build_model(choice)
+
+
+def test_ctrl_c_is_not_taken_for_the_end_of_the_draws(monkeypatch, model):
+    """The sampler returns what it has when it is stopped, as this one does."""
+
+    def stopped(**_):
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            return draws()
+        raise AssertionError("nobody pressed Ctrl-C")
+
+    monkeypatch.setattr(pm, "sample", stopped)
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        sample(model, draws=1_000)
+    assert signal.getsignal(signal.SIGINT) is before

@@ -10,7 +10,15 @@ from helpers.analysis.figures import (
     plot_over_time,
     plot_predictive,
 )
-from helpers.analysis.fit import build_model, expected_time, sample, sampling_settings, thin
+from helpers.analysis.fit import (
+    build_model,
+    expected_time,
+    sample,
+    sampling_settings,
+    smaller_steps,
+    thin,
+)
+from helpers.analysis.options import AnalysisOptions
 from helpers.analysis.read import Source, read_source
 from helpers.analysis.report import Figure, Stop, html_report, stop_on_error, write_together
 from helpers.analysis.sections import findings, report_sections, trust
@@ -25,6 +33,7 @@ from helpers.analysis.tables import (
 
 __all__ = [
     "Analysis",
+    "AnalysisOptions",
     "Checks",
     "Choice",
     "Figure",
@@ -52,6 +61,7 @@ __all__ = [
     "sampling_settings",
     "scenario_menus",
     "share_table",
+    "smaller_steps",
     "stop_on_error",
     "thin",
     "trust",

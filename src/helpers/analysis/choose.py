@@ -10,7 +10,7 @@ import pandas as pd
 
 from helpers.data.counts import CategoryCounts
 from helpers.data.messages import listing
-from helpers.models.design import choose_reference, fixed_within_clusters
+from helpers.models.design import choose_reference, even_menus, fixed_within_clusters
 from helpers.models.impossible_zeros import ask_about_zeros, impossible_zeros
 from helpers.models.likelihood import choose_likelihood, choose_scatter
 
@@ -54,6 +54,8 @@ class Choice:
         What to ask of whoever knows the table: about zeros of categories that were hardly on the
         menu (:func:`~helpers.models.ask_about_zeros`), or about ranks in place of counts. Empty
         if there is nothing to ask.
+    spreads : {"category", "contrast"}
+        What spreads between clusters, dates and rows are of.
     """
 
     data: CategoryCounts
@@ -67,6 +69,7 @@ class Choice:
     evidence: str
     reasons: tuple[str, ...] = ()
     question: str = ""
+    spreads: str = "category"
 
     @property
     def description(self) -> str:
@@ -105,6 +108,7 @@ def choose(
     likelihood: str = "auto",
     scatter: str = "auto",
     drift: str = "auto",
+    spreads: str = "auto",
 ) -> Choice:
     """
     Choose a regression for a table of counts.
@@ -132,6 +136,9 @@ def choose(
         Overrules the choice of the tails.
     drift : {"auto", "walk", "none"}
         Overrules the choice of a drift.
+    spreads : {"auto", "category", "contrast"}
+        Overrules what spreads are of: by default single categories, or contrasts where menus say
+        nothing of these (:func:`~helpers.models.even_menus`).
 
     Returns
     -------
@@ -200,6 +207,10 @@ def choose(
             evidence += _of_tails(tails, freedom)
         else:
             tails = scatter
+    if spreads == "auto":
+        spreads = "contrast" if even_menus(data) else "category"
+        if spreads == "contrast" and (effects != "pooled" or walk or tails):
+            reasons.append(_EVEN)
     return Choice(
         data=data,
         n_rows=n_rows,
@@ -212,12 +223,18 @@ def choose(
         evidence=evidence,
         reasons=tuple(reasons),
         question=question,
+        spreads=spreads,
     )
 
 
 _UNKNOWN = (
     "Where menus are unknown, the scatter of rows is not looked for, and left out unless "
     'likelihood="logistic-normal" is given.'
+)
+_EVEN = (
+    "No menu has three categories, and pairs of them form no odd circle, so that the counts show "
+    "how much differences between categories vary, but not how much single categories do: spreads "
+    "are of contrasts, and depend on the reference."
 )
 
 

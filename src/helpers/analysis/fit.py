@@ -1,6 +1,10 @@
 """The chosen regression as a model, and draws from it."""
 
+import signal
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -15,7 +19,7 @@ from helpers.diagnostics.profiling import expected_seconds
 from helpers.models.names import parameter_names
 from helpers.models.regression import masked_regression
 
-__all__ = ["build_model", "expected_time", "sample", "sampling_settings", "thin"]
+__all__ = ["build_model", "expected_time", "sample", "sampling_settings", "smaller_steps", "thin"]
 
 
 def build_model(choice: Choice) -> pm.Model:
@@ -53,6 +57,7 @@ def build_model(choice: Choice) -> pm.Model:
         likelihood=choice.likelihood,
         scatter=choice.scatter,
         drift=choice.drift,
+        spreads=choice.spreads,
     )
 
 
@@ -136,21 +141,32 @@ def sampling_settings(
 
 
 def sample(
-    model: pm.Model, *, draws: int, random_seed: int | None = None, progressbar: bool = True
+    model: pm.Model,
+    *,
+    draws: int,
+    tune: int = 1_000,
+    target_accept: float = 0.8,
+    random_seed: int | None = None,
+    progressbar: bool = True,
 ) -> xr.DataTree:
     """
     Sample the posterior in four chains, and store no variable that grows with the rows.
 
     If all but converged, that is with no more than ten divergent transitions and no R-hat above
-    1.05, it samples once more, with a target acceptance of 0.95 and 2,000 draws of tuning, and says
-    so. What then is not in order is for :func:`~helpers.check_convergence` to refuse.
+    1.05, it samples once more, with a target acceptance of 0.95 (or nearer to 1 than the one asked
+    for) and twice the tuning, and says so. What then is not in order is for
+    :func:`~helpers.check_convergence` to refuse.
 
     Parameters
     ----------
     model : pymc.Model
         The model.
     draws : int
-        Draws to keep in each chain, after 1,000 of tuning.
+        Draws to keep in each chain.
+    tune : int
+        Draws of tuning before them.
+    target_accept : float
+        Acceptance that the sampler aims at, in (0, 1).
     random_seed : int, optional
         Seed of the sampler.
     progressbar : bool
@@ -163,30 +179,92 @@ def sample(
         ``posterior`` include ``settings``, how they were sampled, in words. Where both menus and
         the scatter of rows are unknown, the scatter is stored, as it cannot be drawn again.
 
+    Raises
+    ------
+    KeyboardInterrupt
+        If it is stopped: the sampler by itself would return what it had.
+
     Warns
     -----
     UserWarning
         If it samples once more.
     """
     settings = sampling_settings(draws, random_seed, progressbar)
+    settings |= {"tune": tune, "nuts": {"target_accept": target_accept}}
     names = parameter_names(model)
     if {"psi", "scatter"} <= set(model.named_vars):
         names = [*names, "scatter"]
-    idata, words = _sample(model, names, settings), "1,000 of tuning"
+    idata, words = _sample(model, names, settings), f"{tune:,} of tuning"
     if problem := _nearly_converged(idata):
         warnings.warn(f"{problem} Sampling once more, with smaller steps.", stacklevel=2)
-        again = {"tune": 2_000, "nuts": {"target_accept": 0.95}}
-        idata = _sample(model, names, settings | again)
-        words = "2,000 of tuning, in a second run with a target acceptance of 0.95"
+        again = smaller_steps(tune, target_accept)
+        idata = _sample(
+            model,
+            names,
+            settings | {"tune": again["tune"], "nuts": {"target_accept": again["target_accept"]}},
+        )
+        words = (
+            f"{again['tune']:,} of tuning, in a second run with a target acceptance of "
+            f"{again['target_accept']:g}"
+        )
+    elif target_accept != 0.8:
+        words += f" with a target acceptance of {target_accept:g}"
     idata["posterior"].attrs["settings"] = f"Four chains of {draws:,} draws after {words}"
     return idata
+
+
+def smaller_steps(tune: int, target_accept: float) -> dict[str, Any]:
+    """
+    Say what to try after settings that did not do.
+
+    Parameters
+    ----------
+    tune : int
+        Draws of tuning.
+    target_accept : float
+        Target acceptance.
+
+    Returns
+    -------
+    dict
+        ``tune``, twice as many, and ``target_accept``, the next nearer to 1.
+
+    Examples
+    --------
+    >>> from helpers.analysis import smaller_steps
+    >>> smaller_steps(1_000, 0.8)
+    {'tune': 2000, 'target_accept': 0.95}
+    """
+    nearer = [share for share in (0.95, 0.99, 0.999) if share > target_accept]
+    return {"tune": 2 * tune, "target_accept": nearer[0] if nearer else target_accept}
 
 
 def _sample(model: pm.Model, names: list[str], settings: dict[str, Any]) -> xr.DataTree:
     # Fast mathematics adds numbers in an order that depends on what is in the compile cache:
     # without it, a seed gives the same draws with an empty and with a full one.
-    with model, pytensor.config.change_flags(numba__fastmath=False):
+    with model, pytensor.config.change_flags(numba__fastmath=False), _stoppable():
         return pm.sample(**settings, var_names=names)
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Pass Ctrl-C on, where the sampler would take it for the end of the draws."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    stopped, before = threading.Event(), signal.getsignal(signal.SIGINT)
+
+    def stop(number: int, frame: Any) -> None:
+        stopped.set()
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if stopped.is_set():
+            raise KeyboardInterrupt  # also where the stopped chains could not be put together
 
 
 def _nearly_converged(idata: xr.DataTree) -> str:

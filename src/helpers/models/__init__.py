@@ -1,6 +1,12 @@
 """Data and a few choices to a PyMC model."""
 
-from helpers.models.design import Design, Standardised, choose_reference, fixed_within_clusters
+from helpers.models.design import (
+    Design,
+    Standardised,
+    choose_reference,
+    even_menus,
+    fixed_within_clusters,
+)
 from helpers.models.impossible_zeros import ask_about_zeros, impossible_zeros
 from helpers.models.likelihood import choose_likelihood, choose_scatter
 from helpers.models.names import parameter_names
@@ -22,6 +28,7 @@ __all__ = [
     "choose_likelihood",
     "choose_reference",
     "choose_scatter",
+    "even_menus",
     "fixed_within_clusters",
     "impossible_zeros",
     "masked_regression",

@@ -13,7 +13,7 @@ from helpers.effects.pilot import Expansion, expand_likelihood
 from helpers.effects.scatter_pilot import ScatteredExpansion, expand_scattered
 from helpers.models.options import Options
 
-__all__ = ["Design", "Standardised", "choose_reference", "fixed_within_clusters"]
+__all__ = ["Design", "Standardised", "choose_reference", "even_menus", "fixed_within_clusters"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,8 +134,12 @@ class Design:
         options.check(data)
         if options.effects == "slopes":
             _refuse_fixed(data)
-        if options.spreads != "contrast" and options.needs_spreads:
-            _refuse_even_menus(data)
+        if options.spreads != "contrast" and options.needs_spreads and even_menus(data):
+            raise ValueError(
+                "No menu has three categories, and the pairs on menus form no odd circle, so that "
+                "only differences between categories have a spread that the counts can say "
+                'something about: use spreads="contrast".'
+            )
         name = options.reference
         if name is None:
             name = choose_reference(data, options.availability)
@@ -294,6 +298,49 @@ def choose_reference(data: CategoryCounts, availability: str = "known") -> str:
     return data.categories[best]
 
 
+def even_menus(data: CategoryCounts) -> bool:
+    """
+    Whether menus say nothing of the spreads of single categories.
+
+    A spread is seen where the variances of contrasts close an odd circle, such as any menu of
+    three. Where categories fall into two sides and each menu has one of either, they do not. Two
+    categories have one contrast only, which is not counted here.
+
+    Parameters
+    ----------
+    data : CategoryCounts
+        The counts.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    Tea is offered with milk, or with water, and never both:
+
+    >>> import pandas as pd
+    >>> from helpers import CategoryCounts
+    >>> from helpers.models import even_menus
+    >>> table = pd.DataFrame({"tea": [3, 5], "milk": [4, None], "water": [None, 2]})
+    >>> even_menus(CategoryCounts.from_wide(table, ["tea", "milk", "water"]))
+    True
+    """
+    if len(data.categories) == 2 or (data.available.sum(axis=1) > 2).any():
+        return False
+    menus = [np.flatnonzero(menu).tolist() for menu in data.available]
+    pairs = {(menu[0], menu[1]) for menu in menus if len(menu) == 2}
+    side = {0: 0}
+    for _ in data.categories:
+        for a, b in pairs:
+            for one, other in ((a, b), (b, a)):
+                if one in side:
+                    if side.get(other, 1 - side[one]) == side[one]:
+                        return False
+                    side[other] = 1 - side[one]
+    return True
+
+
 def fixed_within_clusters(data: CategoryCounts) -> list[str]:
     """
     Name the predictors that are the same in all rows of each cluster.
@@ -329,29 +376,6 @@ def _refuse_fixed(data: CategoryCounts) -> None:
             "slope cannot be told apart from the clusters' intercepts: use "
             'effects="intercepts", which gives it a common slope.'
         )
-
-
-def _refuse_even_menus(data: CategoryCounts) -> None:
-    """Refuse menus that say nothing of the spreads of single categories."""
-    # A spread is seen where the variances of contrasts close an odd circle, such as any menu of
-    # three. Where categories fall into two sides and each menu has one of either, they do not.
-    if len(data.categories) == 2 or (data.available.sum(axis=1) > 2).any():
-        return
-    menus = [np.flatnonzero(menu).tolist() for menu in data.available]
-    pairs = {(menu[0], menu[1]) for menu in menus if len(menu) == 2}
-    side = {0: 0}
-    for _ in data.categories:
-        for a, b in pairs:
-            for one, other in ((a, b), (b, a)):
-                if one in side:
-                    if side.get(other, 1 - side[one]) == side[one]:
-                        return
-                    side[other] = 1 - side[one]
-    raise ValueError(
-        "No menu has three categories, and the pairs on menus form no odd circle, so that only "
-        "differences between categories have a spread that the counts can say something about: use "
-        'spreads="contrast".'
-    )
 
 
 def _distinct_dates(data: CategoryCounts) -> pd.Index:

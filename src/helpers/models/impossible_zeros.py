@@ -128,7 +128,8 @@ def impossible_zeros(
             raise ValueError(f"`{name}` is a probability and must lie between 0 and 1: {value}.")
     if effects is None:
         effects = "pooled" if data.cluster is None else "slopes"
-    design = Design.of(data, Options(effects=effects, drift=drift))
+    # A quick fit asks for no spread of a single category.
+    design = Design.of(data, Options(effects=effects, drift=drift, spreads="contrast"))
     counts = data.counts
     zero = design.menus & (counts == 0) & (data.n > 0)[:, None] & (counts.sum(axis=0) > 0)
     whole = _whole_clusters(design, zero)

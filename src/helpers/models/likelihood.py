@@ -72,7 +72,8 @@ def choose_likelihood(
     >>> likelihood, round(ratio, 1)
     ('multinomial', 0.8)
     """
-    design = Design.of(data, Options(effects=effects, drift=drift))
+    # A quick fit asks for no spread of a single category.
+    design = Design.of(data, Options(effects=effects, drift=drift, spreads="contrast"))
     found = design.pilot()
     assert isinstance(found, Expansion)  # that of the multinomial
     ratio = found.dispersion
@@ -135,7 +136,8 @@ def choose_scatter(
     >>> choose_scatter(data)
     ('normal', nan)
     """
-    design = Design.of(data, Options(effects=effects, drift=drift))
+    # A quick fit asks for no spread of a single category.
+    design = Design.of(data, Options(effects=effects, drift=drift, spreads="contrast"))
     found = design.scattered_pilot()
     if found.tail_evidence > _GAIN:
         return "t", found.heavy_tails
