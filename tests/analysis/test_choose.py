@@ -76,7 +76,6 @@ class TestScatterBesideClusters:
     def test_nothing_is_mistaken_where_rows_cannot_scatter(self):
         data = table(cluster=np.arange(24), spread=0.5)
         assert choose(data, likelihood="multinomial").effects == "intercepts"
-        assert choose(data, availability="unknown").effects == "intercepts"
 
     def test_slopes_need_more_rows(self):
         price = np.random.default_rng(1).normal(size=24)
@@ -179,16 +178,30 @@ class TestLikelihood:
             assert len(overruled.data) == 24
             assert (overruled.scatter is None) == (likelihood == "dirichlet-multinomial")
 
-    def test_unknown_menus_go_with_the_multinomial(self):
-        choice = choose(table(spread=0.5), availability="unknown")
-        assert choice.likelihood == "multinomial" and choice.availability == "unknown"
+    @pytest.mark.parametrize(
+        ("spread", "likelihood"), [(0.0, "multinomial"), (0.5, "logistic-normal")]
+    )
+    def test_unknown_menus_may_scatter(self, spread, likelihood):
+        data = table(n=2_000, spread=spread)
+        counts = data.counts.copy()
+        counts[[3, 8, 15], 2] = 0  # off the menu, which nobody recorded
+        data = CategoryCounts(counts, np.ones_like(counts, dtype=bool), NAMES)
+        choice = choose(data, availability="unknown")
+        assert choice.likelihood == likelihood and choice.availability == "unknown"
+        assert choice.reference != NAMES[2]
         assert (
             f"Menus are unknown: any zero but those of {choice.reference} may mean"
             in choice.description
         )
-        assert "the scatter of rows is not looked for" in choice.description
-        asked = choose(table(spread=0.5), availability="unknown", likelihood="logistic-normal")
-        assert (asked.likelihood, asked.scatter) == ("logistic-normal", "normal")
+        named = build_model(choice).named_vars
+        assert "psi" in named and ("scatter" in named) == (spread > 0)
+
+    def test_unknown_menus_need_a_category_that_was_on_all(self):
+        counts = table(n=2_000).counts.copy()
+        counts[[0, 1], [0, 1]] = counts[2, 2] = 0
+        data = CategoryCounts(counts, np.ones_like(counts, dtype=bool), NAMES)
+        with pytest.raises(ValueError, match="Every category has zeros that cannot be choices"):
+            choose(data, availability="unknown")
 
     def test_single_choices_do_not_scatter(self):
         assert choose(table(n=1)).scatter is None

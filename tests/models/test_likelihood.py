@@ -52,6 +52,23 @@ class TestLikelihood:
         )
         assert choose_likelihood(scattered)[0] == "logistic-normal"
 
+    @pytest.mark.parametrize("scatters", [False, True])
+    @pytest.mark.parametrize("seed", range(3))
+    def test_unknown_menus_are_not_mistaken_for_scatter(self, seed, scatters):
+        if scatters:
+            known = scattering(seed)
+        else:
+            known, _ = simulate_counts(effects="intercepts", random_seed=seed)
+        data = CategoryCounts(
+            known.counts, np.ones_like(known.available), known.categories, known.cluster
+        )
+        found = {
+            availability: choose_likelihood(data, effects="intercepts", availability=availability)
+            for availability in ("known", "unknown")
+        }
+        assert found["unknown"][0] == ("logistic-normal" if scatters else "multinomial")
+        assert found["known"][1] > 10 * found["unknown"][1]
+
     def test_a_drift_is_scatter_unless_it_is_allowed_for(self):
         data, truth = simulate_counts(random_seed=1, effects="intercepts", n_range=(500, 900))
         shift = np.array([0.0, 0.4, -0.3, 0.2])[pd.factorize(data.date)[0]]

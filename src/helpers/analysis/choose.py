@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ import pandas as pd
 from helpers.data.counts import CategoryCounts
 from helpers.data.messages import listing
 from helpers.models.design import choose_reference, even_menus, fixed_within_clusters
-from helpers.models.impossible_zeros import ask_about_zeros, impossible_zeros
+from helpers.models.impossible_zeros import ask_about_zeros, impossible_zeros, sure_reference
 from helpers.models.likelihood import choose_likelihood, choose_scatter
 
 __all__ = ["Choice", "choose"]
@@ -128,8 +129,9 @@ def choose(
     data : CategoryCounts
         The counts.
     availability : {"known", "unknown", "ignored"}
-        As in :func:`~helpers.masked_regression`. Where menus are unknown, scatter is not looked
-        for, and there is none unless the likelihood is given.
+        As in :func:`~helpers.masked_regression`. Where menus are unknown, the reference is a
+        category that was on all of them (:func:`~helpers.models.sure_reference`), and the quick
+        fits leave out all zeros in doubt.
     likelihood : {"auto", "multinomial", "logistic-normal", "dirichlet-multinomial"}
         Overrules the choice of the likelihood.
     scatter : {"auto", "normal", "t"}
@@ -165,14 +167,20 @@ def choose(
         with _warned_of():
             data = replace(data, predictors=data.predictors.drop(columns=same))
         reasons.append(_left_out(same))
-    plain = likelihood == "multinomial" or (likelihood == "auto" and availability == "unknown")
+    plain = likelihood == "multinomial"
     effects, why = _choose_effects(data, plain)
     reasons += why
-    reference = choose_reference(data, availability)
+    if availability == "unknown":
+        reference = sure_reference(data, effects=effects, drift=walk)
+    else:
+        reference = choose_reference(data, availability)
     question = _ask_about_ranks(data)
     if availability == "known" and not question:
         question = ask_about_zeros(impossible_zeros(data, effects=effects, drift=walk))
-    suited, ratio = choose_likelihood(data, effects=effects, drift=walk)
+    about: dict[str, Any] = {"effects": effects, "drift": walk, "reference": reference}
+    if availability == "unknown":
+        about["availability"] = availability
+    suited, ratio = choose_likelihood(data, **about)
     evidence = (
         f"In a quick fit the squared residuals are {ratio:,.1f} times what a multinomial expects."
     )
@@ -184,7 +192,7 @@ def choose(
         if len(collapsed) <= n_rows / 2:
             # It changes nothing for a multinomial. Single choices cannot scatter, but sums can.
             data = collapsed
-            suited, ratio = choose_likelihood(data, effects=effects, drift=walk)
+            suited, ratio = choose_likelihood(data, **about)
             evidence += (
                 f" Rows with the same menu and predictors were summed, {n_rows:,} to "
                 f"{len(data):,}; for the sums, the ratio is {ratio:,.1f}."
@@ -196,13 +204,10 @@ def choose(
                     "leave nothing from which a scatter of sums could be told."
                 )
     if likelihood == "auto":
-        if availability == "unknown":
-            suited = "multinomial"
-            reasons.append(_UNKNOWN)
         likelihood = suited
     tails = None
     if likelihood == "logistic-normal":
-        tails, freedom = choose_scatter(data, effects=effects, drift=walk)
+        tails, freedom = choose_scatter(data, **about)
         if scatter == "auto":
             evidence += _of_tails(tails, freedom)
         else:
@@ -227,10 +232,6 @@ def choose(
     )
 
 
-_UNKNOWN = (
-    "Where menus are unknown, the scatter of rows is not looked for, and left out unless "
-    'likelihood="logistic-normal" is given.'
-)
 _EVEN = (
     "No menu has three categories, and pairs of them form no odd circle, so that the counts show "
     "how much differences between categories vary, but not how much single categories do: spreads "

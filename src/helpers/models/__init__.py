@@ -7,7 +7,7 @@ from helpers.models.design import (
     even_menus,
     fixed_within_clusters,
 )
-from helpers.models.impossible_zeros import ask_about_zeros, impossible_zeros
+from helpers.models.impossible_zeros import ask_about_zeros, impossible_zeros, sure_reference
 from helpers.models.likelihood import choose_likelihood, choose_scatter
 from helpers.models.names import parameter_names
 from helpers.models.options import CHOICES, RULES, Options, Rule
@@ -33,5 +33,6 @@ __all__ = [
     "impossible_zeros",
     "masked_regression",
     "parameter_names",
+    "sure_reference",
     "used_priors",
 ]

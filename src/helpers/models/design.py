@@ -160,6 +160,11 @@ class Design:
         )
 
     @property
+    def sure_menus(self) -> np.ndarray:
+        """Menus without the zeros in doubt, for quick fits, shape (R, K)."""
+        return self.menus & ~(self.in_doubt & (self.data.counts == 0))
+
+    @property
     def pooled(self) -> bool:
         """Whether no effect varies by cluster."""
         return self.options.effects == "pooled"
@@ -214,13 +219,11 @@ class Design:
         Expansion or ScatteredExpansion
             The latter for rows that scatter with a spread for each category.
         """
-        # A zero in doubt counts as a missing category here: a pilot need only be approximate.
-        menus = self.menus & ~(self.in_doubt & (self.data.counts == 0))
         if self.options.likelihood == "logistic-normal":
-            return self.scattered_pilot(menus, 4.0 if self.options.scatter == "t" else None)
+            return self.scattered_pilot(freedom=4.0 if self.options.scatter == "t" else None)
         overdispersed = self.options.likelihood == "dirichlet-multinomial"
         return expand_likelihood(
-            *self._for_pilot(menus),
+            *self._for_pilot(self.sure_menus),
             date=self.date,
             n_dates=0 if self.dates is None else len(self.dates),
             overdispersed=overdispersed,
@@ -235,7 +238,7 @@ class Design:
         Parameters
         ----------
         menus : numpy.ndarray of bool, shape (R, K), optional
-            Menus to take in place of the design's.
+            Menus to take in place of :attr:`sure_menus`.
         freedom : float, optional
             Degrees of freedom of the scatter; normal if not given.
 
@@ -244,7 +247,7 @@ class Design:
         ScatteredExpansion
         """
         return expand_scattered(
-            *self._for_pilot(self.menus if menus is None else menus),
+            *self._for_pilot(self.sure_menus if menus is None else menus),
             date=self.date,
             n_dates=0 if self.dates is None else len(self.dates),
             freedom=freedom,

@@ -10,7 +10,7 @@ from helpers.effects.scatter_pilot import ScatteredExpansion
 from helpers.models.design import Design
 from helpers.models.options import Options
 
-__all__ = ["ask_about_zeros", "impossible_zeros"]
+__all__ = ["ask_about_zeros", "impossible_zeros", "sure_reference"]
 
 _COLUMNS = [
     "row",
@@ -197,6 +197,52 @@ def ask_about_zeros(found: pd.DataFrame) -> str:
         f"{'choices' if many else 'a choice'}: {'; '.join(parts)}. If a category was not on the "
         "menu, leave its cell empty, or make its `available` False. If you cannot "
         'know, use availability="unknown".'
+    )
+
+
+def sure_reference(
+    data: CategoryCounts, *, effects: str | None = None, drift: str | None = None
+) -> str:
+    """
+    Choose a reference for menus that are unknown: a category that was on all of them.
+
+    Unlike :func:`~helpers.choose_reference`, which counts the rows in which a category was chosen,
+    it also looks at the zeros: a category with an impossible one was off some menu itself.
+
+    Parameters
+    ----------
+    data : CategoryCounts
+        The counts.
+    effects, drift : str or None
+        As in :func:`impossible_zeros`.
+
+    Returns
+    -------
+    str
+        The category.
+
+    Raises
+    ------
+    ValueError
+        If every category has impossible zeros.
+
+    Examples
+    --------
+    >>> from helpers import simulate_counts
+    >>> from helpers.models import sure_reference
+    >>> data, _ = simulate_counts(random_seed=1)
+    >>> sure_reference(data)
+    'category 5'
+    """
+    found = impossible_zeros(data, effects=effects, drift=drift)
+    chosen = (data.counts > 0).sum(axis=0)
+    order = np.lexsort((data.counts.sum(axis=0), chosen))[::-1]
+    for name in (data.categories[k] for k in order):
+        if name not in set(found["category"]):
+            return name
+    raise ValueError(
+        "Every category has zeros that cannot be choices, so that none was on all menus: "
+        f"{ask_about_zeros(found)} Unknown menus need a category that was always on them."
     )
 
 

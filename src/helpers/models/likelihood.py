@@ -17,7 +17,12 @@ _LEAST = 0.03
 
 
 def choose_likelihood(
-    data: CategoryCounts, *, effects: str = "slopes", drift: str | None = None
+    data: CategoryCounts,
+    *,
+    effects: str = "slopes",
+    drift: str | None = None,
+    availability: str = "known",
+    reference: str | None = None,
 ) -> tuple[str, float]:
     """
     Choose the distribution of the counts by how much rows scatter about a quick fit.
@@ -39,12 +44,17 @@ def choose_likelihood(
     676 rows of 8       0.000 / 0.000          0.91 / 1.00           1.00 / 1.00
     ==================  =====================  ====================  ====================
 
+    Where menus are unknown, with two categories off a quarter and a seventh of them, none of 190
+    multinomial tables seemed to scatter, and of those with spreads between 0.1 and 0.8 scatter was
+    found in 0.55 / 1.00, 0.93 / 1.00 and 1.00 / 1.00.
+
     Parameters
     ----------
     data : CategoryCounts
         The counts.
-    effects, drift : str or None
-        As in :func:`~helpers.masked_regression`.
+    effects, drift, availability, reference : str or None
+        As in :func:`~helpers.masked_regression`. Where menus are unknown, the quick fit leaves out
+        every zero of a category that may be off them.
 
     Returns
     -------
@@ -72,8 +82,7 @@ def choose_likelihood(
     >>> likelihood, round(ratio, 1)
     ('multinomial', 0.8)
     """
-    # A quick fit asks for no spread of a single category.
-    design = Design.of(data, Options(effects=effects, drift=drift, spreads="contrast"))
+    design = _for_quick_fits(data, effects, drift, availability, reference)
     found = design.pilot()
     assert isinstance(found, Expansion)  # that of the multinomial
     ratio = found.dispersion
@@ -85,7 +94,12 @@ def choose_likelihood(
 
 
 def choose_scatter(
-    data: CategoryCounts, *, effects: str = "slopes", drift: str | None = None
+    data: CategoryCounts,
+    *,
+    effects: str = "slopes",
+    drift: str | None = None,
+    availability: str = "known",
+    reference: str | None = None,
 ) -> tuple[str, float]:
     """
     Choose between normal and t scatter by the tails of a quick fit's residuals.
@@ -112,8 +126,9 @@ def choose_scatter(
     ----------
     data : CategoryCounts
         The counts.
-    effects, drift : str or None
-        As in :func:`~helpers.masked_regression`.
+    effects, drift, availability, reference : str or None
+        As in :func:`~helpers.masked_regression`. Where menus are unknown, the quick fit leaves out
+        every zero of a category that may be off them.
 
     Returns
     -------
@@ -136,13 +151,29 @@ def choose_scatter(
     >>> choose_scatter(data)
     ('normal', nan)
     """
-    # A quick fit asks for no spread of a single category.
-    design = Design.of(data, Options(effects=effects, drift=drift, spreads="contrast"))
+    design = _for_quick_fits(data, effects, drift, availability, reference)
     found = design.scattered_pilot()
     if found.tail_evidence > _GAIN:
         return "t", found.heavy_tails
-    contrasts = design.menus.sum(axis=1) - 1
+    contrasts = design.sure_menus.sum(axis=1) - 1
     seen = ((contrasts > 0) & (found.known > _KNOWN * contrasts)).sum()
     if seen >= _ROWS:
         return "normal", found.heavy_tails
     return "normal", np.nan
+
+
+def _for_quick_fits(
+    data: CategoryCounts,
+    effects: str,
+    drift: str | None,
+    availability: str,
+    reference: str | None,
+) -> Design:
+    options = Options(
+        effects=effects,
+        drift=drift,
+        availability=availability,
+        reference=reference,
+        spreads="contrast",  # a quick fit asks for no spread of a single category
+    )
+    return Design.of(data, options)
