@@ -67,7 +67,8 @@ class TestLikelihood:
             for availability in ("known", "unknown")
         }
         assert found["unknown"][0] == ("logistic-normal" if scatters else "multinomial")
-        assert found["known"][1] > 10 * found["unknown"][1]
+        # Taken for choices, the zeros would look like scatter.
+        assert found["known"][0] == "logistic-normal"
 
     def test_a_drift_is_scatter_unless_it_is_allowed_for(self):
         data, truth = simulate_counts(random_seed=1, effects="intercepts", n_range=(500, 900))
