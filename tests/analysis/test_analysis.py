@@ -7,6 +7,7 @@ import arviz as az
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import pymc as pm
 import pytest
 import xarray as xr
 from bs4 import BeautifulSoup
@@ -211,7 +212,7 @@ def test_summary(unfitted):
     difference = (overall["mean"] - overall["plain share"]).abs()
     widest = overall.loc[difference.idxmax()]
     assert (
-        f"latent preferences (mean) differ most for {widest.name}: "
+        f"latent preferences ({overall['at'].iloc[0]}) differ most for {widest.name}: "
         f"{widest['plain share']:.2%} against {widest['mean']:.2%}."
     ) in summary
 
@@ -235,15 +236,17 @@ def test_files_hold_the_tables(unfitted, tmp_path):
     assert checks["verdict"].tolist() == ["fits", "more", "shifted"]
     posterior = xr.open_datatree(tmp_path / "new/out/posterior.nc", engine="h5netcdf")["posterior"]
     xr.testing.assert_allclose(posterior["preference"], unfitted.idata["posterior"]["preference"])
-    assert "What ran it" not in (tmp_path / "new/out/report.html").read_text()
+    page = (tmp_path / "new/out/report.html").read_text()
+    assert f"<p>pymc {pm.__version__}</p>" in page
 
 
 def test_nothing_is_said_without_convergence(write_recorded, monkeypatch):
-    def few(model, *, draws, random_seed, progressbar):
+    def few(model, *, draws, tune, target_accept, random_seed, progressbar):
         assert (draws, random_seed, progressbar) == (5, 3, False)
+        assert (tune, target_accept) == (1_000, 0.8)
         return az.from_dict({"posterior": {"x": np.arange(20.0).reshape(4, 5)}})
 
-    monkeypatch.setattr("helpers.analysis.analysis.sample", few)
+    monkeypatch.setattr("helpers.analysis.fit.sample", few)
     data, _ = simulate_counts(n_clusters=3, random_seed=1)
     path = write_recorded(data)
     with pytest.raises(ConvergenceError, match="The draws must not be used yet"):
@@ -252,7 +255,7 @@ def test_nothing_is_said_without_convergence(write_recorded, monkeypatch):
 
 def test_what_is_asked_is_said_even_if_the_fit_fails(tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "helpers.analysis.analysis.sample",
+        "helpers.analysis.fit.sample",
         lambda *_, **__: az.from_dict({"posterior": {"x": np.arange(20.0).reshape(4, 5)}}),
     )
     table = pd.DataFrame({"a": [90, 120, 100], "b": [210, 190, 200], "c": [0, 330, 340]})

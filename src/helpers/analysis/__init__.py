@@ -1,8 +1,18 @@
 """A file to a report: read it, choose a model, fit it, check it, tabulate what it says."""
 
-from helpers.analysis.analysis import Analysis, analyse
+from helpers.analysis.analysis import Analysis, analyse, conclude
 from helpers.analysis.check import Checks, Predictions, check_predictions
 from helpers.analysis.choose import Choice, choose
+from helpers.analysis.compare import comparison_table, ignored_table
+from helpers.analysis.contrasts import contrast_table, diversion_table
+from helpers.analysis.draws import Draws, fewer, take_draws
+from helpers.analysis.effects import (
+    Step,
+    effect_table,
+    effect_words,
+    predictor_steps,
+    step_tables,
+)
 from helpers.analysis.figures import (
     plot_clusters,
     plot_intervals,
@@ -11,18 +21,33 @@ from helpers.analysis.figures import (
     plot_predictive,
 )
 from helpers.analysis.fit import (
+    Fit,
+    NotConverged,
     build_model,
     expected_time,
+    fit_choice,
     sample,
     sampling_settings,
     smaller_steps,
     thin,
 )
 from helpers.analysis.options import AnalysisOptions
+from helpers.analysis.posterior import (
+    Unfinished,
+    checksum,
+    keep_draws,
+    label_draws,
+    read_posterior,
+    software_versions,
+    write_unfinished,
+)
+from helpers.analysis.progress import Progress
 from helpers.analysis.read import Source, read_source
 from helpers.analysis.report import Figure, Stop, html_report, stop_on_error, write_together
 from helpers.analysis.sections import findings, report_sections, trust
+from helpers.analysis.sensitivity import prior_sensitivity, sensitivity_words
 from helpers.analysis.tables import (
+    all_tables,
     cluster_means,
     menu_tables,
     preference_tables,
@@ -36,35 +61,62 @@ __all__ = [
     "AnalysisOptions",
     "Checks",
     "Choice",
+    "Draws",
     "Figure",
+    "Fit",
+    "NotConverged",
     "Predictions",
+    "Progress",
     "Source",
+    "Step",
     "Stop",
+    "Unfinished",
+    "all_tables",
     "analyse",
     "build_model",
     "check_predictions",
+    "checksum",
     "choose",
     "cluster_means",
+    "comparison_table",
+    "conclude",
+    "contrast_table",
+    "diversion_table",
+    "effect_table",
+    "effect_words",
     "expected_time",
+    "fewer",
     "findings",
+    "fit_choice",
     "html_report",
+    "ignored_table",
+    "keep_draws",
+    "label_draws",
     "menu_tables",
     "plot_clusters",
     "plot_intervals",
     "plot_menus",
     "plot_over_time",
     "plot_predictive",
+    "predictor_steps",
     "preference_tables",
+    "prior_sensitivity",
+    "read_posterior",
     "read_source",
     "report_sections",
     "sample",
     "sampling_settings",
     "scenario_menus",
+    "sensitivity_words",
     "share_table",
     "smaller_steps",
+    "software_versions",
+    "step_tables",
     "stop_on_error",
+    "take_draws",
     "thin",
     "trust",
     "widen_shares",
     "write_together",
+    "write_unfinished",
 ]

@@ -1,8 +1,10 @@
 """The whole analysis: read, choose, fit, check, report."""
 
+import inspect
 import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -14,15 +16,18 @@ import xarray as xr
 
 from helpers.analysis.check import Checks, check_predictions
 from helpers.analysis.choose import Choice, choose
-from helpers.analysis.fit import build_model, sample
+from helpers.analysis.fit import Fit, expected_time, fit_choice
+from helpers.analysis.options import AnalysisOptions
+from helpers.analysis.posterior import keep_draws, software_versions
+from helpers.analysis.progress import Progress
 from helpers.analysis.read import Source, read_source
 from helpers.analysis.report import Figure, html_report, write_together
 from helpers.analysis.sections import findings, report_sections, trust
 from helpers.analysis.tables import menu_tables, preference_tables, share_table
 from helpers.data.counts import CategoryCounts
-from helpers.diagnostics.convergence import check_convergence
+from helpers.data.messages import require_known
 
-__all__ = ["Analysis", "analyse"]
+__all__ = ["Analysis", "analyse", "conclude"]
 
 # Tables that become files; the others are for the report.
 _FILES = ("preferences", "shares", "menus", "preferences_over_time")
@@ -49,6 +54,8 @@ class Analysis:
     tables : mapping of str to pandas.DataFrame
         What the fit says: the tables of :func:`preference_tables` and :func:`menu_tables`, and
         "shares", that of :func:`share_table`.
+    options : AnalysisOptions
+        What was asked for.
     """
 
     source: Source
@@ -57,6 +64,7 @@ class Analysis:
     idata: xr.DataTree
     checks: Checks
     tables: Mapping[str, pd.DataFrame]
+    options: AnalysisOptions = AnalysisOptions()
 
     @property
     def data(self) -> CategoryCounts:
@@ -95,14 +103,15 @@ class Analysis:
                 plt.close(part.figure)
         return page
 
-    def write(self, folder: str | Path, *, versions: str = "") -> list[Path]:
+    def write(self, folder: str | Path | None = None, *, versions: str = "") -> list[Path]:
         """
         Write the draws, the tables and the report, all of them or nothing.
 
         Parameters
         ----------
-        folder : str or pathlib.Path
-            Where to write; created if it does not exist.
+        folder : str or pathlib.Path, optional
+            Where to write; created if it does not exist. If not given, it is the ``output_dir`` of
+            the options, or else "analysis/" and the name of the table.
         versions : str
             Versions of the software, one per line, for the report.
 
@@ -112,64 +121,48 @@ class Analysis:
             The files: ``posterior.nc``, ``report.html``, ``checks.csv``, and ``preferences.csv``,
             ``shares.csv``, ``menus.csv`` and ``preferences_over_time.csv``, where there are such
             tables.
+
+        Raises
+        ------
+        Unfinished
+            If something fails: it says where the draws are kept.
         """
-        page = self.report(versions)
-        writers: dict[str, Any] = {
-            "posterior.nc": lambda path: self.idata.to_netcdf(path, engine="h5netcdf"),
-            "report.html": lambda path: path.write_text(page, encoding="utf-8"),
-            "checks.csv": lambda path: self.checks.predictions.table[_CHECKED].to_csv(path),
-        }
-        for name in _FILES:
-            if name in self.tables:
-                table = self.tables[name]
-                writers[f"{name}.csv"] = lambda path, table=table: table.to_csv(path, index=False)
-        return write_together(folder, writers)
+        folder = Path(folder or self.options.output_dir or self._folder)
+        with keep_draws(self.idata, folder, "Writing the results"):
+            page = self.report(versions or software_versions())
+            writers: dict[str, Any] = {
+                "posterior.nc": lambda path: self.idata.to_netcdf(path, engine="h5netcdf"),
+                "report.html": lambda path: path.write_text(page, encoding="utf-8"),
+                "checks.csv": lambda path: self.checks.predictions.table[_CHECKED].to_csv(path),
+            }
+            for name in _FILES:
+                if name in self.tables:
+                    write = self.tables[name].to_csv
+                    writers[f"{name}.csv"] = partial(write, index=False)
+            return write_together(folder, writers)
+
+    @property
+    def _folder(self) -> Path:
+        """Where results go if nobody says where."""
+        return Path("analysis") / self.source.name.split(".")[0]
 
 
 def analyse(
-    path: str | Path,
-    *,
-    categories: str | Iterable[str] = (),
-    cluster: str | None = None,
-    date: str | None = None,
-    predictors: str | Iterable[str] = (),
-    available: Mapping[str, str] | None = None,
-    availability: str = "known",
-    likelihood: str = "auto",
-    scatter: str = "auto",
-    drift: str = "auto",
-    scenarios: Mapping[str, Any] | None = None,
-    draws: int = 2_000,
-    random_seed: int | None = None,
-    progressbar: bool = True,
+    source: str | Path | pd.DataFrame | CategoryCounts | Source | Mapping | Iterable,
+    **options: Any,
 ) -> Analysis:
     """
-    Analyse a file of counts: read, choose, fit, check, and tabulate what the fit says.
+    Analyse a table of counts: read, choose, fit, check, and tabulate what the fit says.
 
-    These are the steps of the notebook ``analyse_your_counts``, without what it shows on the way.
+    These are the steps of the notebook ``analyse_your_counts`` and of the command
+    ``not-on-the-menu``, which take the same options.
 
     Parameters
     ----------
-    path : str or pathlib.Path
-        A CSV or Parquet file with one row per observation.
-    categories : str or iterable of str
-        Columns of counts, as in :func:`read_source`; so are the next four.
-    cluster, date : str, optional
-        Columns that say where and when a row was observed.
-    predictors : str or iterable of str
-        Columns that may explain the choices.
-    available : mapping of str to str, optional
-        Columns that say whether a category was on the menu.
-    availability, likelihood, scatter, drift : str
-        Choices that may be left to the data, as in :func:`choose`.
-    scenarios : mapping of str to menu, optional
-        Other menus to predict, as in :func:`~helpers.what_if`.
-    draws : int
-        Draws to keep in each of four chains.
-    random_seed : int, optional
-        Seed of the sampler and of the predictions.
-    progressbar : bool
-        Whether to show a bar while sampling.
+    source : path, pandas.DataFrame, CategoryCounts or Source
+        The table: a file, or what :func:`read_source` takes besides.
+    **options
+        Those of :class:`AnalysisOptions`, by name, such as ``cluster="shop"``.
 
     Returns
     -------
@@ -182,37 +175,104 @@ def analyse(
         For any defect of the table, and for choices that do not go together.
     FileNotFoundError
         If there is no such file.
-    ConvergenceError
-        If the draws must not be used.
+    NotConverged
+        If the draws must not be used: a :class:`~helpers.ConvergenceError` that says what to try.
+    Unfinished
+        If a step after sampling failed: it says where the draws are kept.
 
     Warns
     -----
     UserWarning
         Before it samples, if there is something to ask about the table.
+
+    See Also
+    --------
+    fit_choice, conclude : Its last two steps, for whoever wants to look at what comes between.
     """
-    source = read_source(
-        path,
-        categories=categories,
-        cluster=cluster,
-        date=date,
-        predictors=predictors,
-        available=available,
-    )
-    choice = choose(
-        source.data,
-        availability=availability,
-        likelihood=likelihood,
-        scatter=scatter,
-        drift=drift,
-    )
-    if choice.question:
-        warnings.warn(choice.question, stacklevel=2)  # at once, whatever comes of the fit
-    model = build_model(choice)
-    idata = sample(model, draws=draws, random_seed=random_seed, progressbar=progressbar)
-    convergence = check_convergence(idata)
-    predictions = check_predictions(choice.data, model, idata, random_seed=random_seed)
-    tables = preference_tables(choice, model, idata, random_seed=random_seed)
-    if availability == "unknown":
-        tables |= menu_tables(model, idata)
-    tables["shares"] = share_table(choice.data, model, idata, scenarios, random_seed=random_seed)
-    return Analysis(source, choice, model, idata, Checks(convergence, predictions), tables)
+    asked = AnalysisOptions(**options)
+    say = Progress(asked.progressbar)
+    say("Reading the table")
+    read = read_source(source, **asked.of_table())
+    _check_scenarios(read.data, asked)
+    say("Choosing a model")
+    choice = choose(read.data, **asked.of_model())
+    for note in (*read.notes, choice.question):
+        if note:
+            warnings.warn(note, stacklevel=2)  # at once, whatever comes of the fit
+    if asked.posterior:
+        say(f"Reading the draws in {asked.posterior}")
+    else:
+        say(f"Compiling and sampling. {expected_time(choice, asked.draws)}")
+    fit = fit_choice(choice, asked)
+    say("Checking predictions, and working out what the fit says")
+    analysis = conclude(read, fit, asked)
+    if asked.output_dir:
+        say(f"Writing to {asked.output_dir}")
+        analysis.write()
+    say("Done")
+    return analysis
+
+
+def conclude(source: Source, fit: Fit, options: AnalysisOptions | None = None) -> Analysis:
+    """
+    Check what a fit predicts, and tabulate what it says.
+
+    Parameters
+    ----------
+    source : Source
+        What was read.
+    fit : Fit
+        Draws that may be used.
+    options : AnalysisOptions, optional
+        ``scenarios`` and ``random_seed``; and ``output_dir``, where the draws are kept if
+        something fails.
+
+    Returns
+    -------
+    Analysis
+
+    Raises
+    ------
+    Unfinished
+        If something fails: it says where the draws are kept.
+    """
+    options = options or AnalysisOptions()
+    choice, model, idata, seed = fit.choice, fit.model, fit.idata, options.random_seed
+    with keep_draws(idata, options.output_dir, "Working out what the fit says"):
+        predictions = check_predictions(choice.data, model, idata, random_seed=seed)
+        tables = preference_tables(choice, model, idata, random_seed=seed)
+        if choice.availability == "unknown":
+            tables |= menu_tables(model, idata)
+        tables["shares"] = share_table(
+            choice.data, model, idata, options.scenarios, random_seed=seed
+        )
+    checks = Checks(fit.convergence, predictions)
+    return Analysis(source, choice, model, idata, checks, tables, options)
+
+
+def _check_scenarios(data: CategoryCounts, options: AnalysisOptions) -> None:
+    """Refuse names that are no categories now, rather than when all has been sampled."""
+    for name, menu in options.scenarios.items():
+        if isinstance(menu, str | list | tuple | dict):
+            names = [menu] if isinstance(menu, str) else menu
+            names = [each for each in names if isinstance(each, str)]
+            require_known("category", names, data.categories, f" (scenario {name!r})")
+
+
+def _signature() -> inspect.Signature:
+    """The signature of :func:`analyse` with each option by name."""
+    source = next(iter(inspect.signature(analyse).parameters.values()))
+    default = AnalysisOptions()
+    named = [
+        inspect.Parameter(
+            option.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=getattr(default, option.name),
+            annotation=option.type,
+        )
+        for option in fields(AnalysisOptions)
+    ]
+    return inspect.Signature([source, *named], return_annotation=Analysis)
+
+
+analyse.__signature__ = _signature()  # type: ignore[attr-defined]

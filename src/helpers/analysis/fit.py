@@ -5,21 +5,78 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pymc as pm
 import pytensor
 import xarray as xr
 
 from helpers.analysis.choose import Choice
+from helpers.analysis.options import AnalysisOptions
+from helpers.analysis.posterior import label_draws, read_posterior, write_unfinished
 from helpers.data.counts import CategoryCounts
 from helpers.diagnostics.convergence import ConvergenceError, check_convergence
 from helpers.diagnostics.profiling import expected_seconds
 from helpers.models.names import parameter_names
 from helpers.models.regression import masked_regression
 
-__all__ = ["build_model", "expected_time", "sample", "sampling_settings", "smaller_steps", "thin"]
+__all__ = [
+    "Fit",
+    "NotConverged",
+    "build_model",
+    "expected_time",
+    "fit_choice",
+    "sample",
+    "sampling_settings",
+    "smaller_steps",
+    "thin",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """
+    Draws that may be used, and the model that they are of.
+
+    Attributes
+    ----------
+    choice : Choice
+        The choice, with its data.
+    model : pymc.Model
+        Its model.
+    idata : xarray.DataTree
+        Draws from the posterior.
+    convergence : pandas.DataFrame
+        The table of :func:`~helpers.check_convergence`.
+    """
+
+    choice: Choice
+    model: pm.Model
+    idata: xr.DataTree
+    convergence: pd.DataFrame
+
+
+class NotConverged(ConvergenceError):
+    """
+    Draws that must not be used, with what to try next.
+
+    Attributes
+    ----------
+    reason : str
+        What is wrong with them.
+    suggested : dict
+        Options of another run.
+    where : str
+        Where the draws are kept.
+    """
+
+    def __init__(self, reason: str, suggested: dict[str, Any], where: str):
+        self.reason, self.suggested, self.where = reason, suggested, where
+        options = ", ".join(f"{name}={value}" for name, value in suggested.items())
+        super().__init__(f"{reason}. Run it again with {options}. {where}")
 
 
 def build_model(choice: Choice) -> pm.Model:
@@ -99,6 +156,70 @@ def expected_time(choice: Choice, draws: int) -> str:
         f"Expect about {10 * np.ceil(seconds / 10):.0f} seconds of sampling, after 10 to 40 "
         "seconds of compiling."
     )
+
+
+def fit_choice(choice: Choice, options: AnalysisOptions | None = None) -> Fit:
+    """
+    Build the model that was chosen, sample it, and refuse draws that must not be used.
+
+    Parameters
+    ----------
+    choice : Choice
+        The choice, with its data.
+    options : AnalysisOptions, optional
+        How to sample: ``draws``, ``tune``, ``target_accept``, ``random_seed`` and ``progressbar``;
+        or ``posterior``, draws of an earlier run. Draws that must not be used are kept in
+        ``output_dir``, for a look at what went wrong.
+
+    Returns
+    -------
+    Fit
+
+    Raises
+    ------
+    NotConverged
+        If the draws must not be used.
+    ValueError
+        If the parts of the choice do not go together, or the draws of an earlier run are of
+        another table or model.
+
+    See Also
+    --------
+    sample : Draws, without a check.
+    """
+    options = options or AnalysisOptions()
+    model = build_model(choice)
+    if options.posterior:
+        idata = read_posterior(options.posterior, choice, model)
+    else:
+        idata = sample(
+            model,
+            draws=options.draws,
+            tune=options.tune,
+            target_accept=options.target_accept,
+            random_seed=options.random_seed,
+            progressbar=options.progressbar,
+        )
+        label_draws(idata, choice, options)
+    try:
+        convergence = check_convergence(idata)
+    except ConvergenceError as error:
+        reason = str(error).partition(". Try ")[0]
+        _, where = write_unfinished(idata, options.output_dir)
+        raise NotConverged(reason, _next_try(reason, idata, options), where) from None
+    return Fit(choice, model, idata, convergence)
+
+
+def _next_try(reason: str, idata: xr.DataTree, options: AnalysisOptions) -> dict[str, Any]:
+    """Options that may mend a run: smaller steps if it diverged, more draws if it was short."""
+    used = idata["posterior"].attrs
+    tried = smaller_steps(
+        int(used.get("tune", options.tune)),
+        float(used.get("target_accept", options.target_accept)),
+    )
+    if "divergent" in reason:
+        return {name: tried[name] for name in ("target_accept", "tune")}
+    return {"draws": 2 * options.draws, "tune": tried["tune"]}
 
 
 def sampling_settings(
@@ -189,27 +310,26 @@ def sample(
     UserWarning
         If it samples once more.
     """
-    settings = sampling_settings(draws, random_seed, progressbar)
-    settings |= {"tune": tune, "nuts": {"target_accept": target_accept}}
+    asked = sampling_settings(draws, random_seed, progressbar)
+    asked |= {"tune": tune, "nuts": {"target_accept": target_accept}}
     names = parameter_names(model)
     if {"psi", "scatter"} <= set(model.named_vars):
         names = [*names, "scatter"]
-    idata, words = _sample(model, names, settings), f"{tune:,} of tuning"
+    idata, words = _sample(model, names, asked), f"{tune:,} of tuning"
     if problem := _nearly_converged(idata):
         warnings.warn(f"{problem} Sampling once more, with smaller steps.", stacklevel=2)
         again = smaller_steps(tune, target_accept)
-        idata = _sample(
-            model,
-            names,
-            settings | {"tune": again["tune"], "nuts": {"target_accept": again["target_accept"]}},
-        )
+        nuts = {"target_accept": again["target_accept"]}
+        idata = _sample(model, names, asked | {"tune": again["tune"], "nuts": nuts})
         words = (
             f"{again['tune']:,} of tuning, in a second run with a target acceptance of "
             f"{again['target_accept']:g}"
         )
     elif target_accept != 0.8:
         words += f" with a target acceptance of {target_accept:g}"
-    idata["posterior"].attrs["settings"] = f"Four chains of {draws:,} draws after {words}"
+    used = again if problem else {"tune": tune, "target_accept": target_accept}
+    settings = f"Four chains of {draws:,} draws after {words}"
+    idata["posterior"].attrs.update(settings=settings, **used)
     return idata
 
 

@@ -4,8 +4,13 @@ import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
+
+from helpers.analysis.options import AnalysisOptions
 from helpers.data.counts import CategoryCounts
+from helpers.data.messages import listing
 from helpers.data.read import read_counts
 
 __all__ = ["Source", "read_source"]
@@ -14,16 +19,16 @@ __all__ = ["Source", "read_source"]
 @dataclass(frozen=True, eq=False)
 class Source:
     """
-    What was read from a file.
+    A table that was read.
 
     Attributes
     ----------
     name : str
-        Name of the file, without its folder.
+        Name of the file, without its folder; "table" for a table that was in memory.
     data : CategoryCounts
         The counts.
     notes : tuple of str
-        Warnings about the table.
+        What may be wrong with the table, and warnings about it.
     """
 
     name: str
@@ -32,34 +37,25 @@ class Source:
 
 
 def read_source(
-    path: str | Path,
-    *,
-    categories: str | Iterable[str] = (),
-    cluster: str | None = None,
-    date: str | None = None,
-    predictors: str | Iterable[str] = (),
-    available: Mapping[str, str] | None = None,
+    source: str | Path | pd.DataFrame | CategoryCounts | Source | Mapping | Iterable,
+    **options: Any,
 ) -> Source:
     """
-    Read a file of counts for an analysis.
+    Read a table of counts for an analysis, wherever it is.
 
-    Unlike :func:`~helpers.read_counts`, it accepts names as a command line passes them (several in
-    one comma-separated string, an empty string for none), and keeps warnings as notes for the
-    report.
+    Unlike :func:`~helpers.read_counts`, it takes tables in memory as well as files, accepts names
+    as a command line passes them (several in one comma-separated string, an empty string for none),
+    and keeps warnings as notes for the report.
 
     Parameters
     ----------
-    path : str or pathlib.Path
-        A CSV or Parquet file with one row per observation.
-    categories : str or iterable of str
-        Names of columns, also as one text with commas between them. If not given, every column
-        named ``n_*`` is one.
-    cluster, date : str, optional
-        Names of columns.
-    predictors : str or iterable of str
-        Names of columns, in the same form as `categories`.
-    available : mapping of str to str, optional
-        Category -> column of True and False; if not given, empty cells are off the menu.
+    source : path, pandas.DataFrame, CategoryCounts or Source
+        The table. Columns as a mapping and lines as a list of mappings, as JSON has them, are
+        taken as a frame.
+    **options
+        Those of :class:`AnalysisOptions` that are about the table: `categories`, `cluster`,
+        `date`, `predictors`, `available`, `row`, `category`, `count`, `thousands`, `decimal` and
+        `accept`.
 
     Returns
     -------
@@ -68,7 +64,8 @@ def read_source(
     Raises
     ------
     ValueError
-        For an unknown kind of file and for any defect of the table.
+        For an unknown kind of file, for any defect of the table, and for options that say how to
+        read a table which has been read already.
     FileNotFoundError
         If there is no such file.
 
@@ -78,20 +75,32 @@ def read_source(
     >>> read_source("data/spain_elections.csv", categories="n_left, n_right").data
     CategoryCounts: 676 rows, 2 categories, 2 menus, 2 of 1,352 cells not on the menu
     """
+    given = {
+        k: v for k, v in AnalysisOptions(**options).of_table().items() if v not in (None, (), {})
+    }
+    if isinstance(source, Source | CategoryCounts):
+        if given:
+            raise ValueError(
+                f"The counts have been read already, and cannot be read again by {listing(given)}: "
+                "give these options where they are read, or leave them out."
+            )
+        return source if isinstance(source, Source) else Source("table", source)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        data = read_counts(
-            path,
-            categories=_names(categories) or None,
-            cluster=cluster or None,
-            date=date or None,
-            predictors=_names(predictors),
-            available=available or None,
+        if isinstance(source, str | Path):
+            name, data = Path(source).name, read_counts(source, **given)
+        else:
+            name, data = "table", _from_frame(pd.DataFrame(source), **given)
+    return Source(name, data, tuple(str(note.message) for note in caught))
+
+
+def _from_frame(frame: pd.DataFrame, **given: Any) -> CategoryCounts:
+    if "row" in given:
+        return CategoryCounts.from_long(frame, **given)
+    categories = given.pop("categories", ()) or [n for n in frame if str(n).startswith("n_")]
+    if not categories:
+        raise ValueError(
+            "No column is named n_*: name the count columns with `categories`. The columns are "
+            f"{listing(frame.columns, 12)}."
         )
-    return Source(Path(path).name, data, tuple(str(note.message) for note in caught))
-
-
-def _names(names: str | Iterable[str]) -> list[str]:
-    if isinstance(names, str):
-        return [name.strip() for name in names.split(",") if name.strip()]
-    return list(names)
+    return CategoryCounts.from_wide(frame, list(categories), **given)
