@@ -37,11 +37,15 @@ class Predictions:
     pareto_k : numpy.ndarray
         Of each row that was checked, how far leaving it out can be relied on
         (:class:`~helpers.diagnostics.LeaveOneOut`).
+    log_likelihood : xarray.DataArray or None
+        Log-likelihood of the table over (chain, draw), scatter of rows integrated out; None if
+        not all rows were checked, or if it cannot be.
     """
 
     counts: np.ndarray
     table: pd.DataFrame
     pareto_k: np.ndarray
+    log_likelihood: xr.DataArray | None = None
 
     @property
     def fits(self) -> bool:
@@ -156,7 +160,12 @@ def check_predictions(
         date=None if data.date is None else data.date[rows],
         categories=data.categories,
     )
-    return Predictions(predicted, table, pareto_k)
+    total = None
+    if log_likelihood is not None and len(rows) == len(data):
+        coords = {d: posterior[d].to_numpy() for d in ("chain", "draw")}
+        shape = tuple(map(len, coords.values()))
+        total = xr.DataArray(log_likelihood.sum(axis=1).reshape(shape), coords, tuple(coords))
+    return Predictions(predicted, table, pareto_k, total)
 
 
 class _Draws:

@@ -1,22 +1,26 @@
 """Tables of what a fit says: preferences, shares from other menus, unknown menus."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pymc as pm
 import xarray as xr
 
+from helpers.analysis.check import Predictions
 from helpers.analysis.choose import Choice
-from helpers.analysis.fit import thin
+from helpers.analysis.compare import comparison_table, ignored_table
+from helpers.analysis.contrasts import contrast_table, diversion_table
+from helpers.analysis.draws import Draws, fewer, take_draws
+from helpers.analysis.effects import effect_table, predictor_steps, step_tables
+from helpers.analysis.sensitivity import prior_sensitivity
 from helpers.data.counts import CategoryCounts
 from helpers.diagnostics.intervals import interval_table
+from helpers.predict.averages import row_averages
 from helpers.predict.menus import menu_probabilities
-from helpers.predict.preferences import latent_preferences, preferences_over_time
-from helpers.predict.what_if import what_if
 
 __all__ = [
+    "all_tables",
     "cluster_means",
     "menu_tables",
     "preference_tables",
@@ -25,7 +29,107 @@ __all__ = [
     "widen_shares",
 ]
 
-_OWN_MENUS = "menus as they were"
+_OWN_MENUS, _FULL, _WITHOUT = "menus as they were", "full menu", "without "
+
+
+def all_tables(
+    choice: Choice,
+    model: pm.Model,
+    idata: xr.DataTree,
+    *,
+    scenarios: Mapping[str, Any] | None = None,
+    predictions: Predictions | None = None,
+    random_seed: int | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> dict[str, pd.DataFrame]:
+    """
+    Tabulate all that a fit says.
+
+    It goes through the rows once, where the single tables of :func:`preference_tables` and
+    :func:`share_table` go through them each for itself.
+
+    Parameters
+    ----------
+    choice : Choice
+        The choice, with its data.
+    model : pymc.Model
+        The model of `choice`.
+    idata : xarray.DataTree
+        Draws from `model`.
+    scenarios : mapping of str to menu, optional
+        Other menus to predict, as in :func:`~helpers.what_if`.
+    predictions : Predictions, optional
+        The checks, whose log-likelihood the prior's weight is compared with if rows scatter.
+    random_seed : int, optional
+        Seed of scatter that is drawn.
+    progress : callable, optional
+        Called with a few words before each part.
+
+    Returns
+    -------
+    dict of str to pandas.DataFrame
+        What :func:`preference_tables` returns, "shares" of :func:`share_table`, and
+
+        - "comparison": plain share, share where on the menu, expected and latent share, in all and
+          by cluster (:func:`comparison_table`);
+        - "effects": what a step of each predictor changes, if there are any (:func:`effect_table`);
+        - "contrasts": differences between clusters, dates and scenarios (:func:`contrast_table`);
+        - "diversion": where the choices of each category would go (:func:`diversion_table`);
+        - "ignored": what would be said without the menus (:func:`ignored_table`);
+        - "sensitivity": how much hangs on the priors (:func:`prior_sensitivity`);
+        - "menus" and "psi" of :func:`menu_tables`, if menus are unknown;
+        - "checks": the table of `predictions`, if given.
+
+    Raises
+    ------
+    ValueError
+        For unknown categories, menus of the wrong shape, and empty menus.
+
+    Examples
+    --------
+    >>> import pymc as pm
+    >>> from helpers import simulate_counts
+    >>> from helpers.analysis import all_tables, build_model, choose
+    >>> data, _ = simulate_counts(n_clusters=3, n_dates=2, n_categories=3,
+    ...                           unavailable=(0.5, 0, 0), random_seed=1)
+    >>> choice = choose(data)
+    >>> model = build_model(choice)
+    >>> with model:
+    ...     prior = pm.sample_prior_predictive(40, random_seed=1)
+    >>> prior["posterior"] = prior["prior"]
+    >>> tables = all_tables(choice, model, prior, random_seed=1)
+    >>> print(*tables, sep=", ")
+    overall, preferences, comparison, effects, contrasts, diversion, shares, ignored, sensitivity
+    """
+    say = progress or (lambda words: None)
+    data = choice.data
+    menus = scenario_menus(data, scenarios)
+    given = {name: menu for name, menu in menus.items() if name in (scenarios or {})}
+    steps = []
+    if len(data.predictors.columns):
+        steps = predictor_steps(data.predictors, model["predictor_sd"].get_value())
+    say("Averaging over the rows")
+    draws = take_draws(
+        choice, model, idata, given or None, step_tables(steps), random_seed=random_seed
+    )
+    say("Tabulating preferences, effects and contrasts")
+    tables = _preferences(choice, draws)
+    tables["comparison"] = comparison_table(choice, draws)
+    if steps:
+        tables["effects"] = effect_table(choice, draws, steps)
+    tables["contrasts"] = contrast_table(draws)
+    tables["diversion"] = diversion_table(draws)
+    tables["shares"] = _shares(draws.rows, menus)
+    tables["ignored"] = ignored_table(choice, model, draws, tables.get("effects"))
+    if choice.availability == "unknown":
+        say("Asking the counts about the menus")
+        tables |= menu_tables(model, idata)
+    say("Asking how much hangs on the priors")
+    log_likelihood = None if predictions is None else predictions.log_likelihood
+    tables["sensitivity"] = prior_sensitivity(choice, model, idata, draws, log_likelihood)
+    if predictions is not None:
+        tables["checks"] = predictions.table.reset_index()
+    return tables
 
 
 def preference_tables(
@@ -34,10 +138,10 @@ def preference_tables(
     """
     Tabulate the latent preferences: what would be chosen if everything were on the menu.
 
-    Where rows scatter, figures over all rows are *realised*: each row keeps the scatter that it
-    showed, and rows count by their totals. Those of clusters, and all of them without scatter, are
-    *means*, of new rows at the predictors' means. Clusters then count by their totals, by date if
-    there is a drift; the preferences of a single cluster are for the mean of its logits over dates.
+    Figures over all rows are of the rows as they were: at their own predictors and dates, counting
+    by their totals. Where rows scatter, they are *realised*, each row keeping the scatter that it
+    showed; otherwise they are *means*. Preferences of a single cluster are means of a new row, at
+    the predictors' means and for the mean of its logits over dates.
 
     Parameters
     ----------
@@ -59,66 +163,25 @@ def preference_tables(
         - "preferences": by ``cluster`` and ``category``, the cluster "(all)" first;
         - "preferences_over_time": by ``date`` and ``category``, if there is a drift.
     """
-    data = choice.data
-    thinned = thin(idata, data)
-    # Averages over the scatter take their time.
-    preference = latent_preferences(
-        thinned if choice.scatter else idata, model, "mean", random_seed=random_seed
-    )
-    if choice.scatter:
-        overall, over_time = _realised(choice, model, thinned, random_seed)
-    else:
-        overall, over_time = _expected(choice, model, thinned, preference)
-    tables, at = {}, overall.attrs["at"]
-    if over_time is not None:
-        tables["preferences_over_time"] = interval_table(over_time).reset_index().assign(at=at)
-    everywhere = interval_table(overall).assign(at=at)
+    return _preferences(choice, take_draws(choice, model, idata, random_seed=random_seed))
+
+
+def _preferences(choice: Choice, draws: Draws) -> dict[str, pd.DataFrame]:
+    data, at = choice.data, draws.at
+    everywhere = interval_table(draws.rows["latent"]).assign(at=at)
     preferences = everywhere.reset_index()
     preferences.insert(0, "cluster", "(all)")
-    if choice.effects != "pooled":
-        of_clusters = interval_table(preference).assign(at="mean").reset_index()
+    if draws.clusters is not None:
+        of_clusters = interval_table(draws.clusters).assign(at="mean").reset_index()
         preferences = pd.concat([preferences, of_clusters], ignore_index=True)
     plain = pd.Series(data.counts.sum(axis=0) / data.n.sum(), data.categories)
-    overall_table = everywhere.assign(**{"plain share": plain})
-    return {"overall": overall_table, "preferences": preferences} | tables
-
-
-def _expected(
-    choice: Choice, model: pm.Model, thinned: xr.DataTree, preference: xr.DataArray
-) -> tuple[xr.DataArray, xr.DataArray | None]:
-    """Preferences over all clusters, and by date, of which the model has no scatter of rows."""
-    pooled = choice.effects == "pooled"
-    totals = _totals_by_date(choice, model)
-    over_time = None
-    with xr.set_options(keep_attrs=True):
-        if choice.drift:
-            weight = None if pooled else totals.sum(axis=0)
-            over_time = preferences_over_time(thinned, model, weight, "mean")
-            by_date = preferences_over_time(thinned, model, None if pooled else totals, "mean")
-            overall = (by_date * (totals.sum(axis=1)[:, None] / totals.sum())).sum("date")
-        elif pooled:
-            overall = preference
-        else:
-            overall = (preference * (totals.T / totals.sum())).sum("cluster")
-    return overall, over_time
-
-
-def _realised(
-    choice: Choice, model: pm.Model, thinned: xr.DataTree, random_seed: int | None
-) -> tuple[xr.DataArray, xr.DataArray | None]:
-    """Preferences of all rows, and of those of each date, with the scatter that they showed."""
-    totals = _totals_by_date(choice, model)
-    with xr.set_options(keep_attrs=True):
-        if choice.drift:
-            over_time = preferences_over_time(
-                thinned, model, at="realised", random_seed=random_seed
-            )
-            weight = totals.sum(axis=1)[:, None] / totals.sum()
-            return (over_time.fillna(0) * weight).sum("date"), over_time
-        overall = latent_preferences(thinned, model, "realised", random_seed=random_seed)
-        if choice.effects != "pooled":
-            overall = (overall.fillna(0) * (totals.T / totals.sum())).sum("cluster")
-    return overall, None
+    tables = {
+        "overall": everywhere.assign(**{"plain share": plain}),
+        "preferences": preferences,
+    }
+    if draws.dates is not None:
+        tables["preferences_over_time"] = interval_table(draws.dates).reset_index().assign(at=at)
+    return tables
 
 
 def cluster_means(preferences: pd.DataFrame) -> pd.DataFrame:
@@ -181,11 +244,11 @@ def scenario_menus(
     >>> list(scenario_menus(data, {"hot": ["tea"]}))
     ['full menu', 'without tea', 'without milk', 'without water', 'hot']
     """
-    menus: dict[str, Any] = {"full menu": list(data.categories)}
+    menus: dict[str, Any] = {_FULL: list(data.categories)}
     single = data.available.sum(axis=1) == 1
     for category, on_menu in zip(data.categories, data.available.T, strict=True):
         if not (single & on_menu).any():
-            menus[f"without {category}"] = {category: False}
+            menus[f"{_WITHOUT}{category}"] = {category: False}
     return menus | dict(scenarios or {})
 
 
@@ -227,13 +290,30 @@ def share_table(
         For unknown categories, menus of the wrong shape, and empty menus.
     """
     menus = scenario_menus(data, scenarios)
-    answer = what_if(
-        thin(idata, data), model, menus, total=True, diversion=False, random_seed=random_seed
-    )
-    own = interval_table(answer["baseline"]).assign(scenario=_OWN_MENUS).reset_index()
-    shares = pd.concat([own, interval_table(answer["share"]).reset_index()], ignore_index=True)
-    shares = shares[["scenario", "category", "mean", "low", "high"]]
-    return shares.assign(at=answer.attrs["at"])
+    given = {name: menu for name, menu in menus.items() if name in (scenarios or {})}
+    thinned = fewer(idata, 400 if len(data) * len(menus) < 1e5 else 100)
+    rows = row_averages(thinned, model, given or None, random_seed=random_seed)
+    return _shares(rows, menus)
+
+
+def _shares(rows: xr.Dataset, menus: Mapping[str, Any]) -> pd.DataFrame:
+    """Shares under the rows' own menus, and of the named scenarios."""
+    own, given = rows["expected"], rows.get("scenario", xr.DataArray([])).to_numpy()
+    parts = []
+    for name in (_OWN_MENUS, *menus):
+        if name in given:
+            share = rows["share"].sel(scenario=name, drop=True)
+        elif name == _OWN_MENUS:
+            share = own
+        elif name == _FULL:
+            share = rows["latent"]
+        else:
+            removed = name.removeprefix(_WITHOUT)
+            share = own + rows["moved"].sel(removed=removed, drop=True)
+            share = share.where(share["category"] != removed, 0)
+        parts.append(interval_table(share).reset_index().assign(scenario=name))
+    shares = pd.concat(parts, ignore_index=True)
+    return shares[["scenario", "category", "mean", "low", "high"]].assign(at=rows.attrs["at"])
 
 
 def widen_shares(shares: pd.DataFrame) -> pd.DataFrame:
@@ -288,18 +368,3 @@ def _grid(table: pd.DataFrame, index: str) -> pd.DataFrame:
     """Means by a column and category, both in order of appearance."""
     wide = table.pivot(index=index, columns="category", values="mean")
     return wide.loc[table[index].unique(), table["category"].unique()]
-
-
-def _totals_by_date(choice: Choice, model: pm.Model) -> np.ndarray:
-    """Totals by date and cluster, shape (D, C); one date without drift, one cluster if pooled."""
-    data = choice.data
-    dates, n_dates = np.zeros(len(data), dtype=int), 1
-    if choice.drift:
-        n_dates = len(model.coords["date"])
-        dates = pd.Index(model.coords["date"]).get_indexer(data.date)
-    clusters, n_clusters = np.zeros(len(data), dtype=int), 1
-    if choice.effects != "pooled" and data.cluster is not None:
-        clusters, n_clusters = data.cluster.codes, len(data.cluster.categories)
-    totals = np.zeros((n_dates, n_clusters))
-    np.add.at(totals, (dates, clusters), data.n)
-    return totals

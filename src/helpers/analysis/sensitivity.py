@@ -1,0 +1,179 @@
+"""How much an answer hangs on the priors, by power-scaling."""
+
+import warnings
+
+import arviz_base as azb
+import numpy as np
+import pandas as pd
+import pymc as pm
+import xarray as xr
+from arviz_stats import psense
+
+from helpers.analysis.choose import Choice
+from helpers.analysis.draws import Draws
+from helpers.data.messages import listing
+from helpers.predict.draws import value_by_draw
+
+__all__ = ["prior_sensitivity", "sensitivity_words"]
+
+# Sensitivity from which a change counts (Kallioinen et al. 2024).
+_THRESHOLD = 0.05
+# Dims whose effects are part of the model, not of the priors.
+_GROWING = {"row", "cluster", "date"}
+
+
+def prior_sensitivity(
+    choice: Choice,
+    model: pm.Model,
+    idata: xr.DataTree,
+    draws: Draws,
+    log_likelihood: xr.DataArray | None = None,
+) -> pd.DataFrame:
+    """
+    Say how much the preferences over all rows hang on the priors.
+
+    The priors are raised to a power a little above and a little below 1, and the draws weighted
+    accordingly; so is the likelihood (power-scaling, :func:`arviz_stats.psense`). Unlike a second
+    fit with other priors, this takes no sampling, and tells of small changes only. The priors are
+    those of what does not grow with the table: population means, slopes and spreads, but not the
+    effects of single clusters, dates and rows, which are part of the model.
+
+    Parameters
+    ----------
+    choice : Choice
+        The choice, with its data.
+    model : pymc.Model
+        The model of `choice`.
+    idata : xarray.DataTree
+        Draws from `model`.
+    draws : Draws
+        The preferences by draw.
+    log_likelihood : xarray.DataArray, optional
+        Log-likelihood of the whole table over (chain, draw), the scatter of rows integrated out.
+        If not given, it is computed where rows do not scatter; where they do, the likelihood is
+        not looked at.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``category``, ``prior`` and ``likelihood``, by how much the preference changes with
+        either (0.05 and more count; missing if not looked at), and ``reading``: "rests on the
+        counts", "rests on the prior", or "prior and counts disagree".
+
+    References
+    ----------
+    Kallioinen, N., Paananen, T., Bürkner, P.-C., & Vehtari, A. (2024). Detecting and diagnosing
+    prior and likelihood sensitivity with power-scaling. Statistics and Computing, 34, 57.
+    """
+    latent = draws.rows["latent"]
+    posterior = idata["posterior"].to_dataset().sel(draw=latent["draw"])
+    if log_likelihood is None and not choice.scatter:
+        counts = model["counts"]
+        log_likelihood = _by_draw(
+            posterior, model, pm.logp(counts, model.rvs_to_values[counts]).sum()
+        )
+    table = pd.DataFrame(
+        {
+            "category": latent["category"].to_numpy(),
+            "prior": _scaled(latent, "prior", _log_prior(posterior, model)),
+            "likelihood": np.nan,
+        }
+    )
+    if log_likelihood is not None:
+        table["likelihood"] = _scaled(latent, "likelihood", log_likelihood)
+    readings = [_reading(p, c) for p, c in zip(table["prior"], table["likelihood"], strict=True)]
+    return table.assign(reading=readings)
+
+
+def _log_prior(posterior: xr.Dataset, model: pm.Model) -> xr.DataArray:
+    dims = model.named_vars_to_dims
+    top = [v for v in model.free_RVs if not _GROWING & set(dims.get(v.name) or ())]
+    return _by_draw(posterior, model, sum(pm.logp(v, v).sum() for v in top))
+
+
+def _by_draw(posterior, model, expression):
+    values = np.array([float(v) for v in value_by_draw(posterior, model, expression)])
+    sizes = posterior.sizes["chain"], posterior.sizes["draw"]
+    coords = {d: posterior[d] for d in ("chain", "draw")}
+    return xr.DataArray(values.reshape(sizes), coords, ("chain", "draw"))
+
+
+def _scaled(latent: xr.DataArray, group: str, log_density: xr.DataArray) -> np.ndarray:
+    """Sensitivity of each category's preference."""
+    latent, log_density = xr.align(latent, log_density, join="inner")
+    if not latent.sizes["draw"]:
+        return np.full(latent.sizes["category"], np.nan)
+    data = azb.from_dict(
+        {"posterior": {"latent": latent.values}, f"log_{group}": {"all": log_density.values}}
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = psense(data, var_names="latent", group=group)
+    return np.asarray(found["latent"])
+
+
+def _reading(prior: float, likelihood: float) -> str:
+    if np.isnan(prior):
+        return "not looked at"
+    if prior < _THRESHOLD:
+        return "rests on the counts"
+    if np.isnan(likelihood):
+        return "moves with the prior"
+    return "rests on the prior" if likelihood < _THRESHOLD else "prior and counts disagree"
+
+
+def sensitivity_words(table: pd.DataFrame) -> str:
+    """
+    Say in words how much the preferences hang on the priors.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        What :func:`prior_sensitivity` returned.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from helpers.analysis import sensitivity_words
+    >>> table = pd.DataFrame({
+    ...     "category": ["tea", "milk"], "prior": [0.01, 0.2], "likelihood": [0.1, 0.02],
+    ...     "reading": ["rests on the counts", "rests on the prior"],
+    ... })
+    >>> for sentence in sensitivity_words(table).split(". "):
+    ...     print(sentence)
+    Slightly stronger or weaker priors would hardly change the preference for tea
+    The preference for milk rests on the prior: the counts say little about it.
+    """
+    sentences = []
+    for reading, words in _WORDS.items():
+        names = table["category"][table["reading"] == reading]
+        if len(names) == len(table):
+            sentences.append(words.format("every category"))
+        elif len(names):
+            sentences.append(words.format(listing(names)))
+    if table["likelihood"].isna().all():
+        sentences.append(
+            "How it would change with the likelihood was not looked at: the scatter of the rows "
+            "is not integrated out of it here."
+        )
+    return " ".join(sentences)
+
+
+_WORDS = {
+    "rests on the counts": (
+        "Slightly stronger or weaker priors would hardly change the preference for {}."
+    ),
+    "rests on the prior": (
+        "The preference for {} rests on the prior: the counts say little about it."
+    ),
+    "prior and counts disagree": (
+        "The preference for {} changes with the prior and with the likelihood: the two pull in "
+        "different directions, so look at both."
+    ),
+    "moves with the prior": "The preference for {} changes with the prior.",
+    "not looked at": "How much the preference for {} hangs on the priors could not be looked at.",
+}
