@@ -27,12 +27,33 @@ def require_columns(frame: pd.DataFrame, names: Iterable, role: str) -> None:
                 f"The name of a column is needed as {role}, not a {type(name).__name__}: put it "
                 "into the table and give its name."
             )
+        _refuse_typed_name(frame, name, role)
         require_known("column", [name], frame.columns, f" (given as {role})")
         if (frame.columns == name).sum() > 1:
             raise ValueError(
                 f"The column {name!r} (given as {role}) occurs more than once: "
                 "rename or drop all but one."
             )
+
+
+def _refuse_typed_name(frame: pd.DataFrame, name: Any, role: str) -> None:
+    """Name the trap where YAML has made a boolean or a number of a name."""
+    if isinstance(name, str) or (frame.columns == name).any():
+        return
+    if isinstance(name, bool | np.bool_):
+        words = ("yes", "on", "true", "y") if name else ("no", "off", "false", "n")
+        meant = [column for column in frame.columns if str(column).lower() in words]
+        hint = f"did you mean {meant[0]!r}? " if meant else ""
+        raise ValueError(
+            f"There is no column {name!r} (given as {role}): {hint}YAML and some other files turn "
+            f"Yes, No, On and Off into True and False. Put the name in quotes: "
+            f'"{meant[0] if meant else "Yes"}".'
+        )
+    if str(name) in frame.columns:
+        raise ValueError(
+            f"There is no column {name!r} (given as {role}): the names of columns are text, and "
+            f'this is a number. Put it in quotes: "{name}".'
+        )
 
 
 def require_frame(frame: object) -> None:
@@ -107,19 +128,3 @@ def row_labels(index: pd.Index) -> pd.Index:
     if isinstance(index, pd.MultiIndex) or not index.is_unique or index.hasnans:
         return pd.RangeIndex(len(index), name="row")
     return index.rename("row")
-
-
-def as_dates(values: Column, rows: pd.Index, name: str) -> pd.Index:
-    """Return dates, numbers or labels; text is parsed if all of it is ISO 8601."""
-    column = pd.Series(values)
-    missing = column.isna().to_numpy()
-    if missing.any():
-        raise ValueError(
-            f"The date column {name!r} is missing in row(s) {listing(rows[missing])}: "
-            "fill the gaps, or leave these rows out."
-        )
-    if pd.api.types.is_string_dtype(column.dtype) or column.dtype == object:
-        parsed = pd.to_datetime(column, format="ISO8601", errors="coerce")
-        if parsed.notna().all():
-            column = parsed
-    return pd.Index(column, name=name)

@@ -16,6 +16,7 @@ from helpers.data._columns import (
     row_labels,
 )
 from helpers.data.messages import listing, require_known
+from helpers.data.suspicion import refuse_choices
 
 # What a caller may give for availability.
 type Menus = Mapping[str, str] | pd.DataFrame | np.ndarray | Sequence[Sequence[bool]]
@@ -36,6 +37,7 @@ def wide_parts(
     roles = [("a category", name) for name in categories]
     require_roles(frame, roles + _row_roles(cluster, date, predictors))
     rows = row_labels(frame.index)
+    refuse_choices(frame[categories])
     counts = numbers(frame[categories], rows, "count")
     menus = ~np.isnan(counts)
     if available is not None:
@@ -119,7 +121,7 @@ def _row_parts(
 ) -> dict[str, Any]:
     """Take the columns that describe a row."""
     return {
-        "cluster": None if cluster is None else pd.Categorical(frame[cluster]),
+        "cluster": None if cluster is None else frame[cluster].array,
         "date": None if date is None else frame[date].to_numpy(),
         "predictors": frame[list(predictors)],
         "cluster_name": cluster,

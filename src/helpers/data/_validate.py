@@ -8,11 +8,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from natsort import natsorted
+from numpy.typing import ArrayLike
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 from helpers.data._columns import cells, numbers
 from helpers.data.messages import listing
+from helpers.data.suspicion import Suspicion, fractional
 
 # From here on, double precision no longer tells a whole number from the next.
 TOO_LARGE = 2**53
@@ -77,13 +80,15 @@ def checked_counts(
     for bad, what, remedy in (
         (np.isinf(values), "Infinite", "correct or leave out"),
         (values < 0, "Negative", "correct or leave out"),
-        (values != np.floor(values), "Fractional", "give whole numbers, not shares, in"),
         (values >= TOO_LARGE, "Too large (2**53 or more)", "rescale the units of"),
     ):
         if bad.any():
             raise ValueError(
                 f"{what} counts in {cells(bad, rows, categories)}: {remedy} these cells."
             )
+    fractions = values != np.floor(values)
+    if fractions.any():
+        raise ValueError(fractional(values, cells(fractions, rows, categories)))
     impossible = (values > 0) & ~available
     if impossible.any():
         raise ValueError(
@@ -127,6 +132,12 @@ def check_menus(available: np.ndarray, categories: Sequence[str], rows: pd.Index
 def checked_clusters(values: Any, rows: pd.Index) -> pd.Categorical:
     """Return a cluster for each row, none of them missing; a categorical keeps its categories."""
     clusters = pd.Categorical(values)
+    names = clusters.categories
+    if not isinstance(getattr(values, "dtype", None), pd.CategoricalDtype) and all(
+        isinstance(name, str) for name in names
+    ):
+        # 2 before 10; "1" before "01", which are as high.
+        clusters = clusters.reorder_categories(natsorted(sorted(names, key=len)))
     check_length("cluster", clusters, len(rows))
     missing = clusters.codes < 0
     if missing.any():
@@ -150,6 +161,17 @@ def checked_predictors(predictors: pd.DataFrame | None, rows: pd.Index) -> pd.Da
                 "correct them, or leave these rows out."
             )
     return pd.DataFrame(values, rows, frame.columns)
+
+
+def checked_weights(weights: ArrayLike | None, n_rows: int) -> np.ndarray:
+    """Return how many rows each row stands for: positive whole numbers, 1 if not given."""
+    if weights is None:
+        return np.ones(n_rows, dtype=np.int64)
+    values = np.array(weights)
+    check_length("row weights", values, n_rows)
+    if values.ndim != 1 or (values < 1).any() or (values != np.floor(values)).any():
+        raise ValueError("Row weights must be positive whole numbers: the rows that were added up.")
+    return values.astype(np.int64)
 
 
 def warn_of_no_information(
@@ -188,4 +210,20 @@ def warn_of_no_information(
     if notes:
         warnings.warn(
             "Kept, but take note: " + "; ".join(notes) + ".", skip_file_prefixes=(PACKAGE,)
+        )
+
+
+def judge(suspicions: Iterable[Suspicion]) -> None:
+    """Refuse a table that cannot be right, and warn of what may be wrong."""
+    suspicions = list(suspicions)
+    sure = [suspicion for suspicion in suspicions if suspicion.sure]
+    if sure:
+        kinds = ", ".join(repr(kind) for kind in dict.fromkeys(s.kind for s in sure))
+        raise ValueError(f"{' '.join(map(str, sure))} If that is not so, pass accept=({kinds},).")
+    if suspicions:
+        kinds = ", ".join(repr(kind) for kind in dict.fromkeys(s.kind for s in suspicions))
+        warnings.warn(
+            f"Is this table what it looks like? {' '.join(map(str, suspicions))} "
+            f"(accept=({kinds},) says that all is well.)",
+            skip_file_prefixes=(PACKAGE,),
         )

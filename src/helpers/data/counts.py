@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from helpers.data._columns import Column, as_dates, booleans, row_labels
+from helpers.data._columns import Column, booleans, row_labels
 from helpers.data._tables import Menus, long_parts, wide_parts
 from helpers.data._validate import (
     check_length,
@@ -19,8 +19,12 @@ from helpers.data._validate import (
     checked_clusters,
     checked_counts,
     checked_predictors,
+    checked_weights,
+    judge,
     warn_of_no_information,
 )
+from helpers.data.dates import dates_in_order, parse_dates
+from helpers.data.suspicion import Suspicion, checked_accept, examine
 
 __all__ = ["CategoryCounts"]
 
@@ -54,6 +58,13 @@ class CategoryCounts:
         Labels of the rows: the index of the original frame where it is unique, else positions.
     cluster_name, date_name : str or None
         Names of the columns that held the cluster and the date.
+    row_weights : numpy.ndarray of int64, shape (R,)
+        Number of rows of the original table that each row stands for: 1 unless rows were added up
+        by :meth:`collapse`. Means and scales of predictors are over these.
+    accept : tuple of str
+        Kinds of suspicion that were overruled.
+    noted : tuple of Suspicion
+        What reading the table brought up, beside what its counts say.
 
     Raises
     ------
@@ -101,6 +112,9 @@ class CategoryCounts:
     rows: pd.Index
     cluster_name: str | None
     date_name: str | None
+    row_weights: np.ndarray
+    accept: tuple[str, ...]
+    noted: tuple[Suspicion, ...]
 
     def __init__(
         self,
@@ -113,6 +127,9 @@ class CategoryCounts:
         rows: Column | None = None,
         cluster_name: str | None = None,
         date_name: str | None = None,
+        row_weights: ArrayLike | None = None,
+        accept: str | Iterable[str] = (),
+        noted: Iterable[Suspicion] = (),
     ):
         counts, available = np.asarray(counts), np.asarray(available)
         labels = [cluster_name, date_name, *map(str, () if predictors is None else predictors)]
@@ -129,9 +146,12 @@ class CategoryCounts:
         if date is not None:
             date_name = date_name or "date"
             check_length("date", date, len(rows))
-            date = as_dates(date, rows, date_name)
+            date, guess = parse_dates(date, date_name, rows)
+            note = Suspicion("date_order", guess)
+            noted = (*noted, note) if guess and note not in noted else noted
         predictors = checked_predictors(predictors, rows)
-        for array in (counts, available):
+        row_weights = checked_weights(row_weights, len(rows))
+        for array in (counts, available, row_weights):
             array.flags.writeable = False
         warn_of_no_information(counts, available, categories, cluster, rows)
         # Frozen dataclasses refuse assignment to attributes.
@@ -145,6 +165,9 @@ class CategoryCounts:
             rows=rows,
             cluster_name=cluster_name,
             date_name=date_name,
+            row_weights=row_weights,
+            accept=checked_accept(accept),
+            noted=tuple(noted),
         )
 
     def __repr__(self) -> str:
@@ -176,6 +199,7 @@ class CategoryCounts:
         date: str | None = None,
         predictors: Sequence[str] = (),
         available: Menus | None = None,
+        accept: str | Iterable[str] = (),
     ) -> Self:
         """
         Read a table with one row per observation and one column per category.
@@ -189,8 +213,9 @@ class CategoryCounts:
         categories : list of str, length K >= 2
             Names of the count columns.
         cluster, date : str, optional
-            Names of the columns with the cluster and the date of each row. Text that is ISO 8601
-            throughout is read as dates.
+            Names of the columns with the cluster and the date of each row. Clusters that are text
+            come in natural order (2 before 10); dates are read by
+            :func:`~helpers.data.parse_dates`.
         predictors : list of str, optional
             Names of numeric columns, in their own units.
         available : mapping, pandas.DataFrame or numpy.ndarray, optional
@@ -198,6 +223,8 @@ class CategoryCounts:
             per category and the index of `frame`, or a boolean array of shape (R, K). It overrides
             the rule of missing counts, so that a zero count may be of either kind. The rule still
             holds for categories that a mapping or frame does not name.
+        accept : str or iterable of str, optional
+            Kinds of :attr:`suspicions` to overrule, such as ``"subtotal"``.
 
         Returns
         -------
@@ -206,7 +233,13 @@ class CategoryCounts:
         Raises
         ------
         ValueError
-            For any defect of the table, which the message locates by row and column.
+            For any defect of the table, which the message locates by row and column, and for what
+            cannot be counts of choices.
+
+        Warns
+        -----
+        UserWarning
+            Once, for all that may be wrong: see :attr:`suspicions`.
 
         Examples
         --------
@@ -220,7 +253,8 @@ class CategoryCounts:
         >>> data.available[:, 1]
         array([ True, False])
         """
-        return cls(**wide_parts(frame, categories, cluster, date, predictors, available))
+        parts = wide_parts(frame, categories, cluster, date, predictors, available)
+        return cls._judged(accept=accept, **parts)
 
     @classmethod
     def from_long(
@@ -234,6 +268,7 @@ class CategoryCounts:
         date: str | None = None,
         predictors: Sequence[str] = (),
         available: str | Menus | None = None,
+        accept: str | Iterable[str] = (),
     ) -> Self:
         """
         Read a table with one line per row and category.
@@ -255,6 +290,8 @@ class CategoryCounts:
             constant within each row; or a boolean frame, one row per row label and one column
             per category. It overrides the rule of absent pairs: an absent (row, category) pair
             that was on the menu is a count of 0.
+        accept : str or iterable of str, optional
+            Kinds of :attr:`suspicions` to overrule, such as ``"subtotal"``.
 
         Returns
         -------
@@ -265,7 +302,13 @@ class CategoryCounts:
         Raises
         ------
         ValueError
-            For any defect of the table, which the message locates by row and column.
+            For any defect of the table, which the message locates by row and column, and for what
+            cannot be counts of choices.
+
+        Warns
+        -----
+        UserWarning
+            Once, for all that may be wrong: see :attr:`suspicions`.
 
         Examples
         --------
@@ -281,7 +324,36 @@ class CategoryCounts:
         >>> data.counts
         array([[3, 4]])
         """
-        return cls(**long_parts(frame, row, category, count, cluster, date, predictors, available))
+        parts = long_parts(frame, row, category, count, cluster, date, predictors, available)
+        return cls._judged(accept=accept, **parts)
+
+    @classmethod
+    def _judged(cls, **parts: Any) -> Self:
+        """Build from a table that nobody has looked at: it may be refused, or warned of."""
+        data = cls(**parts)
+        judge(data.suspicions)
+        return data
+
+    @cached_property
+    def suspicions(self) -> tuple[Suspicion, ...]:
+        """
+        What may be wrong with the table, apart from what was accepted by name.
+
+        Unlike a defect, which is refused, this is for whoever knows the table to decide: a column
+        or row of totals, per cent or ranks in place of counts, an order of dates that is a guess.
+        """
+        labels: dict[str, pd.Index] = {}
+        if self.cluster is not None:
+            labels[self.cluster_name or ""] = pd.Index(self.cluster)
+        if self.date is not None:
+            labels[self.date_name or ""] = self.date
+        found = examine(self.counts, self.available, self.categories, self.rows, labels)
+        return tuple(s for s in (*found, *self.noted) if s.kind not in self.accept)
+
+    @cached_property
+    def dates(self) -> pd.Index | None:
+        """The distinct dates in their order, if there are any."""
+        return None if self.date is None else dates_in_order(self.date)
 
     @cached_property
     def n(self) -> np.ndarray:
@@ -327,7 +399,8 @@ class CategoryCounts:
 
         Unlike dropping columns and summing, this keeps all that a multinomial likelihood uses: the
         log-likelihood changes by a constant. With overdispersion it is not exact, because the
-        scatter between rows is lost.
+        scatter between rows is lost. :attr:`row_weights` keeps how many rows were added up, so that
+        means and scales of predictors stay those of the rows.
 
         Returns
         -------
@@ -354,6 +427,8 @@ class CategoryCounts:
         first = np.unique(group, return_index=True)[1]
         counts = np.zeros((len(first), len(self.categories)), dtype=np.int64)
         np.add.at(counts, group, self.counts)
+        row_weights = np.zeros(len(first), dtype=np.int64)
+        np.add.at(row_weights, group, self.row_weights)
         return CategoryCounts(
             counts=counts,
             available=self.available[first],
@@ -363,6 +438,9 @@ class CategoryCounts:
             predictors=self.predictors.iloc[first],
             cluster_name=self.cluster_name,
             date_name=self.date_name,
+            row_weights=row_weights,
+            accept=self.accept,
+            noted=self.noted,
         )
 
     def to_frame(self) -> pd.DataFrame:

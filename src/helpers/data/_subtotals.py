@@ -1,0 +1,226 @@
+"""Columns and rows that are sums of others."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import nnls
+
+# Rows that a candidate is looked for in; it is then verified in all.
+_SCREENED = 256
+# Rows with counts that a sum must hold in.
+_ROWS = 5
+# Columns up to which all subsets are tried, and up to which sums of four are.
+_ALL_SUBSETS, _FOURS = 30, 100
+# Columns up to which, given more rows, a sum is solved for.
+_SOLVED = 150
+# Bits of evidence against coincidence, beyond those that pay for the number of sums tried.
+_MARGIN = 7.0
+
+
+def subtotals(counts: np.ndarray, available: np.ndarray) -> dict[int, tuple[int, ...]]:
+    """
+    Find columns that are the sum of two or more others in every row.
+
+    It tries runs of neighbours, all others but a few, sums of up to three or four, all sums of up
+    to 30 columns, and, where there are more rows than columns, solves for others. Each must hold in rows whose counts rule out a coincidence.
+
+    Parameters
+    ----------
+    counts : numpy.ndarray of int, shape (R, K)
+        Counts, 0 off the menu.
+    available : numpy.ndarray of bool, shape (R, K)
+        Menus; rows in which the total is not on the menu do not count.
+
+    Returns
+    -------
+    dict of int to tuple of int
+        Positions of the totals and of their parts.
+    """
+    found: dict[int, tuple[int, ...]] = {}
+    active = np.flatnonzero(counts.any(axis=0))
+    # Totals of totals are sums of what is left when the first ones are taken out.
+    for _ in range(3):
+        new = dict(_search(counts, available, active))
+        if not new:
+            break
+        found |= new
+        active = np.array([k for k in active if k not in found])
+    return dict(sorted(found.items()))
+
+
+def total_rows(counts: np.ndarray, labels: Mapping[str, pd.Index]) -> tuple[np.ndarray, str]:
+    """
+    Find rows that are the sum of the others in every column.
+
+    Parameters
+    ----------
+    counts : numpy.ndarray of int, shape (R, K)
+        Counts, 0 off the menu.
+    labels : dict of str to pandas.Index
+        Cluster and date of each row, by name.
+
+    Returns
+    -------
+    rows : numpy.ndarray of int
+        Positions of such rows.
+    within : str
+        Name of the label within which they are sums; empty for the whole table.
+    """
+    needed = np.log2(len(counts)) + _MARGIN
+    counts = counts // max(1, int(np.gcd.reduce(counts, axis=None)))
+    everything = {"": pd.Index(np.zeros(len(counts), dtype=int))}
+    for name, values in (everything | dict(labels)).items():
+        group, _ = pd.factorize(values)
+        sizes = np.bincount(group)[group]
+        totals = np.zeros((group.max() + 1, counts.shape[1]), dtype=np.int64)
+        np.add.at(totals, group, counts)
+        sums = (2 * counts == totals[group]).all(axis=1) & (sizes >= 3) & counts.any(axis=1)
+        others = [key for key in labels if key != name]
+        if name and others:
+            # Sums within groups are totals if they go by one name, which they do in each group.
+            called = labels[others[0]]
+            for label in called[sums].unique():
+                here = np.asarray(called == label) & (sizes >= 3)
+                if (sums[here].all()) and _evidence(counts[here]) > needed:
+                    return np.flatnonzero(here), name
+        elif not name and sums.any() and _evidence(counts[sums][:1]) > needed:
+            return np.flatnonzero(sums)[:1], name
+    return np.array([], dtype=int), ""
+
+
+def _evidence(sums: np.ndarray) -> float:
+    """Bits against a coincidence, if a count is met as often as Poisson scatter allows."""
+    return float(np.log2(1 + np.sqrt(2 * np.pi * sums[sums > 0])).sum())
+
+
+def _search(
+    counts: np.ndarray, available: np.ndarray, active: np.ndarray
+) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """Totals among active columns, with their parts: the fewest first."""
+    if len(active) < 3:
+        return
+    rows = np.argsort(-counts.sum(axis=1), kind="stable")[:_SCREENED]
+    y, on = counts[np.ix_(rows, active)].astype(np.uint64), available[np.ix_(rows, active)]
+    # Sums are compared by random projections, in arithmetic that wraps round.
+    projection = np.random.default_rng(0).integers(1, 2**63, len(rows), dtype=np.uint64)
+    unit = max(1, int(np.gcd.reduce(counts, axis=None)))
+    patterns, pattern = np.unique(on, axis=1, return_inverse=True)
+    pattern = pattern.ravel()
+    for p in range(patterns.shape[1]):
+        values = (projection * patterns[:, p]) @ y
+        sums = _Sums(values)
+        for t in np.flatnonzero(pattern == p):
+            where = available[:, active[t]]
+            total = counts[where, active[t]]
+            if (total > 0).sum() < _ROWS:
+                continue
+            solved = _solved(y[patterns[:, p]].astype(float), int(t))
+            for parts, price in (*sums.making(int(t)), *solved):
+                members = np.sort(active[list(parts)])
+                of = counts[where][:, members]
+                if (of.sum(axis=1) != total).any() or of.any(axis=0).sum() < 2:
+                    continue
+                # The same row again is no further evidence.
+                distinct = np.unique(np.column_stack([total, of]) // unit, axis=0)[:, 0]
+                if _evidence(distinct) > _MARGIN + np.log2(len(active)) + price:
+                    yield int(active[t]), tuple(int(k) for k in members)
+                    break
+
+
+def _solved(y: np.ndarray, t: int) -> list[tuple[tuple[int, ...], float]]:
+    """Return the set that least squares finds for column t, where its weights are 0 and 1."""
+    n_rows, n = y.shape
+    if not _ALL_SUBSETS < n <= min(n_rows, _SOLVED) or np.linalg.matrix_rank(y) == n:
+        return []
+    weights, residual = nnls(np.delete(y, t, axis=1), y[:, t])
+    if residual > 1e-6 or np.abs(weights - np.round(weights)).max() > 1e-6:
+        return []
+    parts = np.delete(np.arange(n), t)[np.round(weights) == 1]
+    return [(tuple(parts.tolist()), float(n))]
+
+
+class _Sums:
+    """Sums of projected columns, looked up by their value."""
+
+    def __init__(self, values: np.ndarray):
+        self.values = values
+        self.n = len(values)
+        i, j = np.triu_indices(self.n, 1)
+        pairs = values[i] + values[j]
+        order = np.argsort(pairs)
+        self.pairs, self.i, self.j = pairs[order], i[order], j[order]
+
+    def making(self, t: int) -> Iterator[tuple[tuple[int, ...], float]]:
+        """Sets of columns whose sum is that of column t, and the bits that each kind costs."""
+        others = [k for k in range(self.n) if k != t]
+        bits = np.log2(self.n)
+        yield from ((parts, bits * size) for parts, size in self._few(t, self.values[t]))
+        with np.errstate(over="ignore"):
+            target = self.values[others].sum() - self.values[t]
+        for left_out, size in [((), 0), *self._few(t, target, least=1)]:
+            if target == self.values[list(left_out)].sum():
+                yield tuple(k for k in others if k not in left_out), bits * size
+        yield from ((run, 2 * bits) for run in self._runs(t, others))
+        if 3 < len(others) < _ALL_SUBSETS:
+            yield from ((parts, float(self.n)) for parts in self._any(t, others))
+
+    def _few(
+        self, t: int, target: np.uint64, least: int = 2
+    ) -> Iterator[tuple[tuple[int, ...], int]]:
+        """Sums of one to four columns but t."""
+        if least == 1:
+            yield from (((int(k),), 1) for k in np.flatnonzero(self.values == target) if k != t)
+        seen = set()
+        singles = np.append(np.uint64(0), self.values)
+        queries: list[tuple[np.ndarray, list[tuple[int, ...]]]]
+        queries = [(target - singles, [(), *((k,) for k in range(self.n))])]
+        if self.n <= _FOURS:
+            pairs = zip(self.i.tolist(), self.j.tolist(), strict=True)
+            queries.append((target - self.pairs, list(pairs)))
+        for rest, already in queries:
+            at = np.searchsorted(self.pairs, rest)
+            hit = self.pairs[np.minimum(at, len(self.pairs) - 1)] == rest
+            for q in np.flatnonzero(hit)[:200]:
+                for m in range(at[q], min(at[q] + 20, len(self.pairs))):
+                    if self.pairs[m] != rest[q]:
+                        break
+                    parts = frozenset((*already[q], int(self.i[m]), int(self.j[m])))
+                    size = len(already[q]) + 2
+                    if t not in parts and len(parts) == size and parts not in seen:
+                        seen.add(parts)
+                        yield tuple(sorted(parts)), size
+
+    def _runs(self, t: int, others: Sequence[int]) -> Iterator[tuple[int, ...]]:
+        """Runs of neighbours, where t does not interrupt one."""
+        ends = np.append(np.uint64(0), np.cumsum(self.values[others]))
+        position = {int(end): e for e, end in enumerate(ends)}
+        for start, end in enumerate(ends + self.values[t]):
+            stop = position.get(int(end), 0)
+            if stop - start >= 2:
+                yield tuple(others[start:stop])
+
+    def _any(self, t: int, others: Sequence[int]) -> Iterator[tuple[int, ...]]:
+        """All sets: sums of one half are looked up among those of the other."""
+        halves = [others[::2], others[1::2]]
+        left, right = (_subset_sums(self.values[half]) for half in halves)
+        order = np.argsort(left)
+        rest = self.values[t] - right
+        at = np.minimum(np.searchsorted(left[order], rest), len(left) - 1)
+        for q in np.flatnonzero(left[order][at] == rest)[:50]:
+            masks = (int(order[at[q]]), int(q))
+            parts = [
+                column
+                for half, mask in zip(halves, masks, strict=True)
+                for b, column in enumerate(half)
+                if mask >> b & 1
+            ]
+            if len(parts) >= 2:
+                yield tuple(parts)
+
+
+def _subset_sums(values: np.ndarray) -> np.ndarray:
+    sums = np.zeros(1, dtype=np.uint64)
+    for value in values:
+        sums = np.concatenate([sums, sums + value])
+    return sums
