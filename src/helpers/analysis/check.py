@@ -12,7 +12,12 @@ from helpers.data.counts import CategoryCounts
 from helpers.data.shares import shares_on_menu
 from helpers.data.simulate import draw_counts
 from helpers.diagnostics.by_category import category_checks, verdict_text
-from helpers.diagnostics.leave_one_out import GOOD_K, leave_one_out, leave_one_out_pit
+from helpers.diagnostics.leave_one_out import (
+    GOOD_K,
+    LeaveOneOut,
+    leave_one_out,
+    leave_one_out_pit,
+)
 from helpers.effects.rows import draw_new_scatter, integrated_log_likelihood
 from helpers.predict.draws import value_by_draw
 
@@ -40,12 +45,16 @@ class Predictions:
     log_likelihood : xarray.DataArray or None
         Log-likelihood of the table over (chain, draw), scatter of rows integrated out; None if
         not all rows were checked, or if it cannot be.
+    leave_one_out : LeaveOneOut or None
+        Log density of each row that was checked in the light of all others, to compare models;
+        None if the scatter of rows cannot be integrated out.
     """
 
     counts: np.ndarray
     table: pd.DataFrame
     pareto_k: np.ndarray
     log_likelihood: xr.DataArray | None = None
+    leave_one_out: LeaveOneOut | None = None
 
     @property
     def fits(self) -> bool:
@@ -147,6 +156,7 @@ def check_predictions(
     draws = _Draws(posterior, model, rows)
     predicted = draws.predict(data.n, menus, rng)
     log_likelihood = draws.log_likelihood(data.counts[rows], menus[rows], rng)
+    loo = None
     if log_likelihood is None:
         weights, pareto_k = np.zeros((len(predicted), len(rows))), np.full(len(rows), -np.inf)
     else:
@@ -165,7 +175,7 @@ def check_predictions(
         coords = {d: posterior[d].to_numpy() for d in ("chain", "draw")}
         shape = tuple(map(len, coords.values()))
         total = xr.DataArray(log_likelihood.sum(axis=1).reshape(shape), coords, tuple(coords))
-    return Predictions(predicted, table, pareto_k, total)
+    return Predictions(predicted, table, pareto_k, total, loo)
 
 
 class _Draws:
