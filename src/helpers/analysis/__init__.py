@@ -3,6 +3,7 @@
 from helpers.analysis.analysis import Analysis, analyse, conclude
 from helpers.analysis.check import Checks, Predictions, check_predictions
 from helpers.analysis.choose import Choice, choose
+from helpers.analysis.command import run_command
 from helpers.analysis.compare import comparison_table, ignored_table
 from helpers.analysis.contrasts import contrast_table, diversion_table
 from helpers.analysis.draws import Draws, fewer, take_draws
@@ -31,7 +32,7 @@ from helpers.analysis.fit import (
     smaller_steps,
     thin,
 )
-from helpers.analysis.options import AnalysisOptions
+from helpers.analysis.options import PARTS, AnalysisOptions
 from helpers.analysis.posterior import (
     Unfinished,
     checksum,
@@ -41,7 +42,7 @@ from helpers.analysis.posterior import (
     software_versions,
     write_unfinished,
 )
-from helpers.analysis.progress import Progress
+from helpers.analysis.progress import Progress, shows_bars
 from helpers.analysis.read import Source, read_source
 from helpers.analysis.report import Figure, Stop, html_report, stop_on_error, write_together
 from helpers.analysis.sections import findings, report_sections, trust
@@ -57,6 +58,7 @@ from helpers.analysis.tables import (
 )
 
 __all__ = [
+    "PARTS",
     "Analysis",
     "AnalysisOptions",
     "Checks",
@@ -104,11 +106,13 @@ __all__ = [
     "read_posterior",
     "read_source",
     "report_sections",
+    "run_command",
     "sample",
     "sampling_settings",
     "scenario_menus",
     "sensitivity_words",
     "share_table",
+    "shows_bars",
     "smaller_steps",
     "software_versions",
     "step_tables",

@@ -2,7 +2,7 @@
 
 import inspect
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from functools import partial
 from itertools import chain
@@ -23,15 +23,14 @@ from helpers.analysis.progress import Progress
 from helpers.analysis.read import Source, read_source
 from helpers.analysis.report import Figure, html_report, write_together
 from helpers.analysis.sections import findings, report_sections, trust
-from helpers.analysis.tables import menu_tables, preference_tables, share_table
+from helpers.analysis.tables import all_tables
 from helpers.data.counts import CategoryCounts
 from helpers.data.messages import require_known
 
 __all__ = ["Analysis", "analyse", "conclude"]
 
-# Tables that become files; the others are for the report.
-_FILES = ("preferences", "shares", "menus", "preferences_over_time")
-_CHECKED = ["inside_50", "inside_89", "expected_over_observed", "verdict"]
+# Tables that are for the report alone, as others hold what they say.
+_REPORT_ONLY = ("overall", "psi", "checks")
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +81,24 @@ class Analysis:
         """Whether the analysis holds, and what it says, in a paragraph."""
         return " ".join((*trust(self), findings(self)))
 
+    @property
+    def headline(self) -> str:
+        """What was found, in one line."""
+        verdicts, overall = self.checks.predictions.table["verdict"], self.tables["overall"]
+        failing = verdicts.isin(["shifted", "more", "less"]).sum()
+        trust = (
+            f"{failing} of {len(verdicts)} categories fail the checks"
+            if failing
+            else ("No category fails the checks")
+        )
+        gap = str((overall["plain share"] - overall["mean"]).abs().idxmax())
+        found = overall.loc[gap]
+        notes = f" Mind what was noted ({len(self.notes)})." if self.notes else ""
+        return (
+            f"{trust}. Menus matter most for {gap}: plain share {found['plain share']:.2%}, latent "
+            f"preference {found['mean']:.2%} ({found['low']:.2%} to {found['high']:.2%}).{notes}"
+        )
+
     def report(self, versions: str = "") -> str:
         """
         Put the analysis into one HTML page, which begins with whether it can be trusted.
@@ -118,9 +135,8 @@ class Analysis:
         Returns
         -------
         list of pathlib.Path
-            The files: ``posterior.nc``, ``report.html``, ``checks.csv``, and ``preferences.csv``,
-            ``shares.csv``, ``menus.csv`` and ``preferences_over_time.csv``, where there are such
-            tables.
+            The files: ``posterior.nc``, ``report.html``, ``checks.csv``, and one for each table,
+            such as ``preferences.csv``.
 
         Raises
         ------
@@ -133,12 +149,11 @@ class Analysis:
             writers: dict[str, Any] = {
                 "posterior.nc": lambda path: self.idata.to_netcdf(path, engine="h5netcdf"),
                 "report.html": lambda path: path.write_text(page, encoding="utf-8"),
-                "checks.csv": lambda path: self.checks.predictions.table[_CHECKED].to_csv(path),
+                "checks.csv": self.checks.predictions.table.to_csv,
             }
-            for name in _FILES:
-                if name in self.tables:
-                    write = self.tables[name].to_csv
-                    writers[f"{name}.csv"] = partial(write, index=False)
+            for name, table in self.tables.items():
+                if name not in _REPORT_ONLY:
+                    writers[f"{name}.csv"] = partial(table.to_csv, index=False)
             return write_together(folder, writers)
 
     @property
@@ -204,8 +219,7 @@ def analyse(
     else:
         say(f"Compiling and sampling. {expected_time(choice, asked.draws)}")
     fit = fit_choice(choice, asked)
-    say("Checking predictions, and working out what the fit says")
-    analysis = conclude(read, fit, asked)
+    analysis = conclude(read, fit, asked, say)
     if asked.output_dir:
         say(f"Writing to {asked.output_dir}")
         analysis.write()
@@ -213,7 +227,12 @@ def analyse(
     return analysis
 
 
-def conclude(source: Source, fit: Fit, options: AnalysisOptions | None = None) -> Analysis:
+def conclude(
+    source: Source,
+    fit: Fit,
+    options: AnalysisOptions | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Analysis:
     """
     Check what a fit predicts, and tabulate what it says.
 
@@ -226,6 +245,8 @@ def conclude(source: Source, fit: Fit, options: AnalysisOptions | None = None) -
     options : AnalysisOptions, optional
         ``scenarios`` and ``random_seed``; and ``output_dir``, where the draws are kept if
         something fails.
+    progress : callable, optional
+        Called with a few words before each step.
 
     Returns
     -------
@@ -239,12 +260,17 @@ def conclude(source: Source, fit: Fit, options: AnalysisOptions | None = None) -
     options = options or AnalysisOptions()
     choice, model, idata, seed = fit.choice, fit.model, fit.idata, options.random_seed
     with keep_draws(idata, options.output_dir, "Working out what the fit says"):
+        if progress:
+            progress("Predicting the rows")
         predictions = check_predictions(choice.data, model, idata, random_seed=seed)
-        tables = preference_tables(choice, model, idata, random_seed=seed)
-        if choice.availability == "unknown":
-            tables |= menu_tables(model, idata)
-        tables["shares"] = share_table(
-            choice.data, model, idata, options.scenarios, random_seed=seed
+        tables = all_tables(
+            choice,
+            model,
+            idata,
+            scenarios=options.scenarios,
+            predictions=predictions,
+            random_seed=seed,
+            progress=progress,
         )
     checks = Checks(fit.convergence, predictions)
     return Analysis(source, choice, model, idata, checks, tables, options)

@@ -1,5 +1,6 @@
 """The chosen regression as a model, and draws from it."""
 
+import re
 import signal
 import threading
 import warnings
@@ -17,6 +18,7 @@ import xarray as xr
 from helpers.analysis.choose import Choice
 from helpers.analysis.options import AnalysisOptions
 from helpers.analysis.posterior import label_draws, read_posterior, write_unfinished
+from helpers.analysis.progress import shows_bars
 from helpers.data.counts import CategoryCounts
 from helpers.diagnostics.convergence import ConvergenceError, check_convergence
 from helpers.diagnostics.profiling import expected_seconds
@@ -198,16 +200,27 @@ def fit_choice(choice: Choice, options: AnalysisOptions | None = None) -> Fit:
             tune=options.tune,
             target_accept=options.target_accept,
             random_seed=options.random_seed,
-            progressbar=options.progressbar,
+            progressbar=options.progressbar and shows_bars(),
         )
         label_draws(idata, choice, options)
     try:
         convergence = check_convergence(idata)
     except ConvergenceError as error:
-        reason = str(error).partition(". Try ")[0]
+        reason = _shortened(str(error).partition(". Try ")[0])
         _, where = write_unfinished(idata, options.output_dir)
         raise NotConverged(reason, _next_try(reason, idata, options), where) from None
     return Fit(choice, model, idata, convergence)
+
+
+def _shortened(reason: str, limit: int = 4) -> str:
+    """The first problems of a list of them."""
+    problems = reason.split("; ")
+    more = len(problems) - limit
+    if more <= 0:
+        return reason
+    if found := re.fullmatch(r"and (\d+) more", problems[-1]):
+        more += int(found[1]) - 1
+    return "; ".join([*problems[:limit], f"and {more} more"])
 
 
 def _next_try(reason: str, idata: xr.DataTree, options: AnalysisOptions) -> dict[str, Any]:

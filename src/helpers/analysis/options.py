@@ -11,9 +11,9 @@ from typing import Any
 from helpers.data.messages import require_choice
 from helpers.models.options import CHOICES
 
-__all__ = ["AnalysisOptions"]
+__all__ = ["PARTS", "AnalysisOptions"]
 
-TABLE, MODEL, RUN = "The table", "The model", "The run"
+PARTS = TABLE, MODEL, RUN = "The table", "The model", "The run"
 
 
 def _option(part: str, default: Any, kind: str, text: str, *choices: str) -> Any:

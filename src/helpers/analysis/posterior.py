@@ -256,6 +256,8 @@ def keep_draws(idata: xr.DataTree, folder: str | Path | None, doing: str) -> Ite
         raise
     except Exception as error:
         kept, where = write_unfinished(idata, folder)
+        if kept:
+            where += " With that path as `posterior`, the same analysis goes on from there."
         raise Unfinished(
             f"{doing} failed: {type(error).__name__}: {error} {where}", kept
         ) from error
@@ -288,7 +290,4 @@ def write_unfinished(idata: xr.DataTree, folder: str | Path | None) -> tuple[Pat
         )
     except OSError as error:
         return None, f"The draws could not be kept, either: {error}."
-    return path, (
-        f"What was sampled is kept in {path}: with that path as `posterior`, the same analysis "
-        "goes on from there."
-    )
+    return path, f"What was sampled is kept in {path}."

@@ -3,7 +3,18 @@
 import sys
 import time
 
-__all__ = ["Progress"]
+__all__ = ["Progress", "shows_bars"]
+
+
+def shows_bars() -> bool:
+    """
+    Say whether a bar that moves can be seen: in a terminal or a notebook.
+
+    Returns
+    -------
+    bool
+    """
+    return sys.stdout.isatty() or "ipykernel" in sys.modules
 
 
 class Progress:
