@@ -52,9 +52,8 @@ class Choice:
     reasons : tuple of str
         What the data did not allow, what was done instead, and why.
     question : str
-        What to ask of whoever knows the table: about zeros of categories that were hardly on the
-        menu (:func:`~helpers.models.ask_about_zeros`), or about ranks in place of counts. Empty
-        if there is nothing to ask.
+        What to ask of whoever knows the table about zeros of categories that were hardly on the
+        menu (:func:`~helpers.models.ask_about_zeros`). Empty if there is nothing to ask.
     spreads : {"category", "contrast"}
         What spreads between clusters, dates and rows are of.
     """
@@ -174,8 +173,8 @@ def choose(
         reference = sure_reference(data, effects=effects, drift=walk)
     else:
         reference = choose_reference(data, availability)
-    question = _ask_about_ranks(data)
-    if availability == "known" and not question:
+    question = ""
+    if availability == "known" and "ranks" not in {doubt.kind for doubt in data.suspicions}:
         question = ask_about_zeros(impossible_zeros(data, effects=effects, drift=walk))
     about: dict[str, Any] = {"effects": effects, "drift": walk, "reference": reference}
     if availability == "unknown":
@@ -248,18 +247,6 @@ def _of_tails(tails: str, freedom: float) -> str:
     if tails == "t":
         return f" Their tails are like those of a t distribution with {freedom:.0f} d.f."
     return " Their tails are no heavier than those of the normal distribution."
-
-
-def _ask_about_ranks(data: CategoryCounts) -> str:
-    n_rows, n_categories = data.counts.shape
-    in_order = np.arange(1, n_categories + 1)
-    if min(n_rows, n_categories) < 3 or (np.sort(data.counts, axis=1) != in_order).any():
-        return ""
-    return (
-        f"Are these ranks? Each row holds the numbers from 1 to {n_categories} once, and ranks are "
-        "no counts: the least liked would seem the most chosen. Give a row for each choice in "
-        "turn: 1 for what was chosen, 0 for the rest, empty cells for what had been chosen before."
-    )
 
 
 def _left_out(names: list[str]) -> str:

@@ -32,7 +32,7 @@ _TYPES: dict[str, Any] = {
     "share": click.FloatRange(0, 1, min_open=True, max_open=True),
     "path": click.Path(path_type=Path),
 }
-_METAVARS = {"names": "A,B,...", "name": "COLUMN", "mark": "MARK", "mapping": "NAME=..."}
+_METAVARS = {"names": "A,B,...", "name": "COLUMN", "mapping": "NAME=..."}
 
 _HELP = """Analyse FILE, a table of counts whose categories were not always on the menu.
 

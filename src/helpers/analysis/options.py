@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from helpers.data.messages import require_choice
+from helpers.data.suspicion import ACCEPTABLE
 from helpers.models.options import CHOICES
 
 __all__ = ["PARTS", "AnalysisOptions"]
@@ -69,16 +70,23 @@ class AnalysisOptions:
     )
     count: str | None = _option(TABLE, None, "name", "for a long table: the column of counts")
     thousands: str | None = _option(
-        TABLE, None, "mark", "mark between thousands in a text file, such as a comma"
+        TABLE, None, "mark", "mark between thousands in a text file, such as a full stop"
     )
     decimal: str | None = _option(
-        TABLE, None, "mark", "decimal mark in a text file, if it is not a full stop"
+        TABLE, None, "mark", "decimal mark in a text file; decimal commas are seen without"
+    )
+    encoding: str | None = _option(
+        TABLE, None, "mark", "encoding of a text file, if it is neither UTF-8 nor Latin-1"
+    )
+    sheet: str | int | None = _option(
+        TABLE, None, "sheet", "sheet of a spreadsheet, by name or by number from 0; else the first"
     )
     accept: tuple[str, ...] = _option(
         TABLE,
         (),
         "names",
-        "suspicions about the table that you have looked at and overrule, by name",
+        "suspicions about the table that you have looked at and overrule, by name: "
+        + ", ".join(ACCEPTABLE),
     )
     availability: str = _option(
         MODEL,
@@ -299,6 +307,10 @@ def _name(option: str, given: Any) -> Any:
     return given
 
 
+def _sheet(option: str, given: Any) -> Any:
+    return int(given) if isinstance(given, str) and given.isdecimal() else _name(option, given)
+
+
 def _path(option: str, given: Any) -> Path | None:
     return Path(given) if given and str(given) else None
 
@@ -325,6 +337,7 @@ _CLEAN: dict[str, Any] = {
     "share": _share,
     "seed": _name,
     "path": _path,
+    "sheet": _sheet,
     "flag": lambda option, given: bool(given),
 }
 
@@ -333,6 +346,7 @@ _KINDS = {
     "names": "tuple of str",
     "name": "str, optional",
     "mark": "str, optional",
+    "sheet": "str or int, optional",
     "mapping": "mapping",
     "count": "int",
     "share": "float",

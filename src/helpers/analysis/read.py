@@ -54,8 +54,8 @@ def read_source(
         taken as a frame.
     **options
         Those of :class:`AnalysisOptions` that are about the table: `categories`, `cluster`,
-        `date`, `predictors`, `available`, `row`, `category`, `count`, `thousands`, `decimal` and
-        `accept`.
+        `date`, `predictors`, `available`, `row`, `category`, `count`, `accept`, and for files
+        `thousands`, `decimal`, `encoding` and `sheet`.
 
     Returns
     -------
@@ -84,17 +84,28 @@ def read_source(
                 f"The counts have been read already, and cannot be read again by {listing(given)}: "
                 "give these options where they are read, or leave them out."
             )
-        return source if isinstance(source, Source) else Source("table", source)
+        return source if isinstance(source, Source) else Source("table", source, _doubts(source))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         if isinstance(source, str | Path):
             name, data = Path(source).name, read_counts(source, **given)
         else:
             name, data = "table", _from_frame(pd.DataFrame(source), **given)
-    return Source(name, data, tuple(str(note.message) for note in caught))
+    noted = [str(warning.message) for warning in caught]
+    said = str(data.suspicions[0]) if data.suspicions else ""
+    others = [note for note in noted if not (said and said in note)]
+    return Source(name, data, (*_doubts(data), *others))
+
+
+def _doubts(data: CategoryCounts) -> tuple[str, ...]:
+    """What may be wrong with a table, with the way to overrule it."""
+    return tuple(f"{doubt} (If all is well: accept {doubt.kind}.)" for doubt in data.suspicions)
 
 
 def _from_frame(frame: pd.DataFrame, **given: Any) -> CategoryCounts:
+    for_files = [name for name in ("thousands", "decimal", "encoding", "sheet") if name in given]
+    if for_files:
+        raise ValueError(f"{listing(for_files)} is about files, and this is a table in memory.")
     if "row" in given:
         return CategoryCounts.from_long(frame, **given)
     categories = given.pop("categories", ()) or [n for n in frame if str(n).startswith("n_")]
