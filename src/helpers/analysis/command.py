@@ -149,7 +149,7 @@ def run_command(arguments: Sequence[str] | None = None) -> int:
         converge; 1 a step after sampling failed; 130 stopped by Ctrl-C.
     """
     try:
-        _command.main(arguments, standalone_mode=False)
+        _command.main(arguments, prog_name="not-on-the-menu", standalone_mode=False)
     except _Refused as error:
         return _say(_REFUSED, str(error))
     except click.ClickException as error:
