@@ -105,14 +105,13 @@ class TestZeros:
             assert choose(data, availability=availability).question == ""
 
 
-def test_ranks_are_asked_about():
+def test_zeros_are_not_asked_about_where_counts_are_ranks():
+    """What is in doubt there is said of the whole table."""
     rng = np.random.default_rng(1)
     ranks = np.array([rng.permutation(3) + 1 for _ in range(20)])
     asked = CategoryCounts(ranks, np.ones_like(ranks, dtype=bool), NAMES)
-    assert choose(asked).question.startswith("Are these ranks? Each row holds the numbers from 1")
-    ranks[3] = [2, 2, 2]
-    counts = CategoryCounts(ranks, np.ones_like(ranks, dtype=bool), NAMES)
-    assert choose(counts).question == ""
+    assert [doubt.kind for doubt in asked.suspicions] == ["ranks"]
+    assert choose(asked).question == ""
 
 
 class TestDrift:

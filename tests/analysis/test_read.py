@@ -1,10 +1,12 @@
 """What a table holds is read, noted or refused, and a notebook ends with one message."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from helpers import ConvergenceError
+from helpers import CategoryCounts, ConvergenceError
 from helpers.analysis import Stop, read_source, stop_on_error
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -56,6 +58,79 @@ def test_warnings_are_kept_as_notes(frame, write):
     frame["n_none"] = 0
     (note,) = read_source(write(frame)).notes
     assert "row(s) 1 have a total of 0" in note and "n_none" in note
+
+
+def ranks(n_rows=20):
+    rng = np.random.default_rng(1)
+    table = np.array([rng.permutation(3) + 1 for _ in range(n_rows)])
+    return pd.DataFrame(table, columns=["n_tea", "n_milk", "n_water"])
+
+
+def test_suspicions_come_first_among_the_notes(write):
+    table = ranks()
+    table["n_none"] = 0  # no longer ranks of four, but of the three
+    assert [note[:20] for note in read_source(write(table)).notes] == ["Kept, but take note:"]
+    table = table.drop(columns="n_none")
+    (note,) = read_source(write(table)).notes
+    assert note.startswith("Are these ranks? Each row holds the numbers from 1 to 3 once")
+    assert note.endswith("(If all is well: accept ranks.)")
+    assert read_source(table).notes == (note,)
+    in_memory = CategoryCounts(table.to_numpy(), np.ones((20, 3), dtype=bool), list(table))
+    assert read_source(in_memory).notes == (note,)
+    assert read_source(write(table), accept="ranks").notes == ()
+    table["n_tea"] = 100 - table[["n_milk", "n_water"]].sum(axis=1)
+    table["n_none"] = 0
+    first, second = read_source(write(table)).notes
+    assert first.startswith("Are these per cent?") and second.startswith("Kept, but take note")
+
+
+class TestWherever:
+    """Any table that one way takes, all take."""
+
+    WIDE = {"categories": "n_left,n_right", "cluster": "shop", "date": "day"}
+
+    def same(self, one, other):
+        assert one.categories == other.categories
+        np.testing.assert_array_equal(one.counts, other.counts)
+        np.testing.assert_array_equal(one.available, other.available)
+        assert list(one.cluster) == list(other.cluster)
+
+    def test_files_frames_columns_and_lines(self, frame, write):
+        frame.loc[1, "n_left"] = None
+        from_file = read_source(write(frame), **self.WIDE)
+        lines = json.loads(frame.to_json(orient="records"))
+        for table in (frame, frame.to_dict("list"), lines):
+            source = read_source(table, **self.WIDE)
+            assert source.name == "table"
+            self.same(source.data, from_file.data)
+        self.same(read_source(from_file.data).data, from_file.data)
+        assert read_source(from_file) is from_file
+
+    def test_long_tables(self, frame, write):
+        long = frame.melt(["shop", "day"], ["n_left", "n_right"], "party", "votes")
+        long["district"] = long["shop"] + long["day"].astype(str)
+        names = {"row": "district", "category": "party", "count": "votes", "cluster": "shop"}
+        wide = read_source(frame, cluster="shop").data
+        self.same(read_source(write(long), **names).data, wide)
+        self.same(read_source(long, **names).data, wide)
+        long["offered"] = (long["party"] != "n_left") | (long["day"] == 1)
+        long.loc[~long["offered"], "votes"] = 0
+        for table in (write(long), long):
+            menus = read_source(table, **names, available="offered").data.available
+            assert menus[:, 1].all() and menus[:, 0].tolist() == [True, False, True, False]
+
+    def test_what_was_read_is_not_read_again(self, frame):
+        data = read_source(frame, cluster="shop").data
+        with pytest.raises(ValueError, match="read already, and cannot be read again by cluster"):
+            read_source(data, cluster="shop")
+
+    def test_marks_are_of_files(self, frame):
+        with pytest.raises(ValueError, match="thousands is about files"):
+            read_source(frame, thousands=".")
+
+    def test_counts_must_be_named(self):
+        with pytest.raises(ValueError, match=r"No column is named n_\*.*tea, milk"):
+            read_source({"tea": [1, 2], "milk": [3, 4]})
 
 
 @pytest.mark.parametrize(

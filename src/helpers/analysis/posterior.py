@@ -223,10 +223,10 @@ def _faults(posterior: xr.Dataset, model: pm.Model) -> list[str]:
             faults.append(f"{name} is missing")
             continue
         for dim in dims:
-            labels = list(map(str, model.coords[dim] or ()))
+            labels = pd.Index(model.coords[dim] or ())
             if dim not in posterior[name].dims:
                 faults.append(f"{name} is not by {dim}")
-            elif labels != list(map(str, posterior[dim].to_numpy())):
+            elif list(map(str, labels)) != list(map(str, pd.Index(posterior[dim]))):
                 faults.append(f"{name} is of other {dim} labels")
     return faults
 
