@@ -4,12 +4,10 @@ import inspect
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
-from functools import partial
-from itertools import chain
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import pandas as pd
 import pymc as pm
 import xarray as xr
@@ -21,8 +19,9 @@ from helpers.analysis.options import AnalysisOptions
 from helpers.analysis.posterior import keep_draws, software_versions
 from helpers.analysis.progress import Progress
 from helpers.analysis.read import Source, read_source
-from helpers.analysis.report import Figure, html_report, write_together
+from helpers.analysis.report import html_report, write_together
 from helpers.analysis.sections import findings, report_sections, trust
+from helpers.analysis.show import Section, show_sections
 from helpers.analysis.tables import all_tables
 from helpers.data.counts import CategoryCounts
 from helpers.data.messages import require_known
@@ -72,9 +71,10 @@ class Analysis:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is asked of the table, and warnings from reading it."""
+        """What may be wrong with the table, what is asked of it, and other warnings."""
         question = (self.choice.question,) if self.choice.question else ()
-        return (*question, *self.source.notes)
+        doubts = self.source.doubts
+        return (*doubts, *question, *(note for note in self.source.notes if note not in doubts))
 
     @property
     def summary(self) -> str:
@@ -86,18 +86,26 @@ class Analysis:
         """What was found, in one line."""
         verdicts, overall = self.checks.predictions.table["verdict"], self.tables["overall"]
         failing = verdicts.isin(["shifted", "more", "less"]).sum()
-        trust = (
-            f"{failing} of {len(verdicts)} categories fail the checks"
-            if failing
-            else ("No category fails the checks")
+        checked = "No category fails the checks."
+        if failing:
+            checked = f"{failing} of {len(verdicts)} categories fail the checks."
+        everything = self.source.data.available.all() and self.choice.availability == "known"
+        gap = overall["mean"] if everything else (overall["plain share"] - overall["mean"]).abs()
+        name = str(gap.idxmax())
+        found = overall.loc[name]
+        what = (
+            "Everything was on every menu; most liked is" if everything else "Menus matter most for"
         )
-        gap = str((overall["plain share"] - overall["mean"]).abs().idxmax())
-        found = overall.loc[gap]
         notes = f" Mind what was noted ({len(self.notes)})." if self.notes else ""
         return (
-            f"{trust}. Menus matter most for {gap}: plain share {found['plain share']:.2%}, latent "
-            f"preference {found['mean']:.2%} ({found['low']:.2%} to {found['high']:.2%}).{notes}"
+            f"{checked} {what} {name}: plain share {found['plain share']:.2%}, latent preference "
+            f"{found['mean']:.2%} ({found['low']:.2%} to {found['high']:.2%}).{notes}"
         )
+
+    @cached_property
+    def sections(self) -> dict[str, Section]:
+        """The sections of the report by heading, for a notebook to show."""
+        return show_sections(report_sections(self))
 
     def report(self, versions: str = "") -> str:
         """
@@ -115,9 +123,7 @@ class Analysis:
         """
         sections = report_sections(self, versions)
         page = html_report(f"Counts with menus: {self.source.name}", sections)
-        for part in chain.from_iterable(sections.values()):
-            if isinstance(part, Figure):
-                plt.close(part.figure)
+        show_sections(sections)  # closes the figures
         return page
 
     def write(self, folder: str | Path | None = None, *, versions: str = "") -> list[Path]:

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,12 @@ class Source:
     name: str
     data: CategoryCounts
     notes: tuple[str, ...] = ()
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What may be wrong with the table, each with the way to overrule it."""
+        suspicions = self.data.suspicions
+        return tuple(f"{doubt} (If all is well: accept {doubt.kind}.)" for doubt in suspicions)
 
 
 def read_source(
@@ -84,7 +90,9 @@ def read_source(
                 f"The counts have been read already, and cannot be read again by {listing(given)}: "
                 "give these options where they are read, or leave them out."
             )
-        return source if isinstance(source, Source) else Source("table", source, _doubts(source))
+        if isinstance(source, Source):
+            return source
+        return _with_doubts(Source("table", source))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         if isinstance(source, str | Path):
@@ -94,12 +102,11 @@ def read_source(
     noted = [str(warning.message) for warning in caught]
     said = str(data.suspicions[0]) if data.suspicions else ""
     others = [note for note in noted if not (said and said in note)]
-    return Source(name, data, (*_doubts(data), *others))
+    return _with_doubts(Source(name, data, tuple(others)))
 
 
-def _doubts(data: CategoryCounts) -> tuple[str, ...]:
-    """What may be wrong with a table, with the way to overrule it."""
-    return tuple(f"{doubt} (If all is well: accept {doubt.kind}.)" for doubt in data.suspicions)
+def _with_doubts(source: Source) -> Source:
+    return replace(source, notes=(*source.doubts, *source.notes))
 
 
 def _from_frame(frame: pd.DataFrame, **given: Any) -> CategoryCounts:
