@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pymc as pm
 import xarray as xr
-from pytensor.graph.replace import clone_replace
 from scipy.sparse import csr_array
 
 from helpers.data.shares import shares_on_menu
@@ -193,14 +192,15 @@ def _shifts(
     if not tables:
         return iter([[]] * size)
     logits = model["mean_logits" if scatters(model) else "logits"]
-    now = model["predictors"].get_value()
-    moved = []
+    shape = model["predictors"].get_value().shape
+    others = []
     for table in tables:
-        values = np.asarray(table, dtype=now.dtype)
-        if values.shape != now.shape:
+        values = np.asarray(table, dtype=float)
+        if values.shape != shape:
             raise ValueError(
-                f"A table of predictors has shape {values.shape}, and the model's {now.shape}: "
+                f"A table of predictors has shape {values.shape}, and the model's {shape}: "
                 "give a line for each row and a column for each predictor."
             )
-        moved.append(clone_replace(logits, {model["predictors"]: values}) - logits)
-    return value_by_draw(posterior, model, moved)
+        others.append(value_by_draw(posterior, model, logits, data={"predictors": values}))
+    now = value_by_draw(posterior, model, logits)
+    return ([other - own for other in moved] for own, *moved in zip(now, *others, strict=True))
