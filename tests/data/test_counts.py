@@ -175,6 +175,21 @@ class TestCollapse:
         pd.testing.assert_frame_equal(groups, keyed(data))
 
     @quiet
+    def test_keeps_how_many_rows_there_were(self, data):
+        collapsed = data.collapse()
+        assert data.row_weights.tolist() == [1] * len(data)
+        assert collapsed.row_weights.sum() == len(data)
+        x, weights = collapsed.predictors["x"], collapsed.row_weights
+        assert np.average(x, weights=weights) == pytest.approx(data.predictors["x"].mean())
+        again = collapsed.collapse()
+        np.testing.assert_array_equal(again.row_weights, weights)
+
+    def test_row_weights_are_numbers_of_rows(self):
+        for weights in ([1], [1, 0], [1, 1.5]):
+            with pytest.raises(ValueError, match="weights must"):
+                CategoryCounts([[1, 2], [3, 4]], np.ones((2, 2)), "ab", row_weights=weights)
+
+    @quiet
     def test_is_idempotent(self, data):
         collapsed = data.collapse()
         assert_same(collapsed.collapse(), collapsed)

@@ -64,6 +64,7 @@ class TestReading:
         assert data.available.all()
         assert data.counts.tolist() == [[4, 5], [0, 6]]
 
+    @pytest.mark.filterwarnings("ignore:Is this table:UserWarning")
     @pytest.mark.parametrize(
         ("given_as", "expected"),
         [

@@ -24,6 +24,29 @@ def test_predictors_are_standardised_and_their_scale_is_kept(data):
     np.testing.assert_allclose(back, data.predictors.to_numpy(), rtol=1e-12)
 
 
+def test_scales_of_summed_rows_are_those_of_the_rows():
+    rng = np.random.default_rng(2)
+    counts = pd.DataFrame(rng.poisson(20, (200, 3)), columns=list("abc"))
+    frame = counts.assign(x=rng.choice([0.0, 1.0, 5.0], 200, p=[0.7, 0.2, 0.1]), z=0.0)
+    frame.loc[frame["x"] == 1, "z"] = 3.0
+    data = CategoryCounts.from_wide(frame, list("abc"), predictors=["x", "z"])
+    summed = data.collapse()
+    assert len(summed) == 3
+    options = Options(effects="pooled")
+    rows, sums = (Design.of(table, options).predictors for table in (data, summed))
+    np.testing.assert_allclose(rows.mean, frame[["x", "z"]].mean(), rtol=1e-12)
+    np.testing.assert_allclose(rows.sd, frame[["x", "z"]].std(ddof=0), rtol=1e-12)
+    np.testing.assert_allclose(sums.mean, rows.mean, rtol=1e-12)
+    np.testing.assert_allclose(sums.sd, rows.sd, rtol=1e-12)
+    # So slopes per standard deviation mean the same: densities differ by a constant.
+    models = [masked_regression(table, effects="pooled") for table in (data, summed)]
+    densities = [model.compile_logp(mode=PLAIN) for model in models]
+    start = models[0].initial_point()
+    points = [{k: v + rng.normal(0, 0.3, v.shape) for k, v in start.items()} for _ in range(4)]
+    differences = [densities[0](point) - densities[1](point) for point in points]
+    np.testing.assert_allclose(differences, differences[0], rtol=1e-9)
+
+
 def test_menus_are_those_of_the_option(data):
     assert Design.of(data, Options()).menus is data.available
     assert Design.of(data, Options(availability="ignored")).menus.all()

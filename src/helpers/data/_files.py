@@ -5,6 +5,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 from typing import IO, Any
 
@@ -14,6 +15,7 @@ import pandas as pd
 
 from helpers.data.messages import listing
 
+_DELIMITERS = (",", ";", "\t", "|")
 _TEXT = (".csv", ".tsv", ".txt")
 _EXCEL = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
 _PARQUET = (".parquet", ".pq")
@@ -97,14 +99,29 @@ def _rows(path: Path, encoding: str, name: str) -> pd.DataFrame:
     given = {"path": _escaped(path), "encoding": encoding}
     common = "$path, encoding = $encoding, all_varchar = true"
     with duckdb.connect() as database:
-        # Ragged rows must not lead the sniffer astray: they are refused when they are read.
-        sniffed = database.execute(
-            f"SELECT Delimiter, SkipRows, len(Columns) FROM sniff_csv({common}, quote = '\"', "
-            "null_padding = true, ignore_errors = true, sample_size = -1)",
-            given,
-        ).fetchone()
-        assert sniffed is not None
-        delimiter, skipped, n_columns = sniffed
+
+        def sniffed(options: str) -> tuple[str, int, int]:
+            try:
+                found = database.execute(
+                    "SELECT Delimiter, SkipRows, len(Columns) FROM sniff_csv("
+                    f"{common}, {options}, quote = '\"', sample_size = -1)",
+                    given,
+                ).fetchone()
+            except duckdb.InvalidInputException as error:
+                if "dialect" not in str(error):
+                    raise
+                return "", 1, 0
+            assert found is not None
+            return found
+
+        delimiter, skipped, n_columns = sniffed("null_padding = false")
+        if skipped or n_columns == 1:
+            # The header must go with the rest; else ragged rows are to blame, and reading says so.
+            each = [sniffed(f"delim = '{mark}'") for mark in _DELIMITERS]
+            whole = [found for found in each if not found[1] and found[2] > 1]
+            lenient = "null_padding = true, ignore_errors = true"
+            found = max(whole, key=itemgetter(2)) if whole else sniffed(lenient)
+            delimiter, skipped, n_columns = found
         if skipped:
             raise ValueError(
                 f"{name} cannot be read as CSV: its first {skipped} line(s) do not go with "

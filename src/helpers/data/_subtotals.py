@@ -22,8 +22,9 @@ def subtotals(counts: np.ndarray, available: np.ndarray) -> dict[int, tuple[int,
     """
     Find columns that are the sum of two or more others in every row.
 
-    It tries runs of neighbours, all others but a few, sums of up to three or four, all sums of up
-    to 30 columns, and, where there are more rows than columns, solves for others. Each must hold in rows whose counts rule out a coincidence.
+    It tries runs of neighbours, all others but a few, sums of up to three or four, and all sums of
+    up to 30 columns, and solves for others where there are more rows than columns. Each must hold
+    in rows whose counts rule out a coincidence.
 
     Parameters
     ----------
@@ -110,12 +111,14 @@ def _search(
     for p in range(patterns.shape[1]):
         values = (projection * patterns[:, p]) @ y
         sums = _Sums(values)
+        plain = y[patterns[:, p]].astype(float)
+        dependent = _dependent(plain)
         for t in np.flatnonzero(pattern == p):
             where = available[:, active[t]]
             total = counts[where, active[t]]
             if (total > 0).sum() < _ROWS:
                 continue
-            solved = _solved(y[patterns[:, p]].astype(float), int(t))
+            solved = _solved(plain, int(t), dependent)
             for parts, price in (*sums.making(int(t)), *solved):
                 members = np.sort(active[list(parts)])
                 of = counts[where][:, members]
@@ -128,16 +131,28 @@ def _search(
                     break
 
 
-def _solved(y: np.ndarray, t: int) -> list[tuple[tuple[int, ...], float]]:
-    """Return the set that least squares finds for column t, where its weights are 0 and 1."""
+def _dependent(y: np.ndarray) -> np.ndarray:
+    """Columns that are combinations of others, where there are more rows than columns."""
     n_rows, n = y.shape
-    if not _ALL_SUBSETS < n <= min(n_rows, _SOLVED) or np.linalg.matrix_rank(y) == n:
+    if not _ALL_SUBSETS < n <= min(n_rows, _SOLVED):
+        return np.array([], dtype=int)
+    _, sizes, vectors = np.linalg.svd(y, full_matrices=False)
+    null = vectors[sizes <= 1e-10 * sizes[0]]
+    return np.flatnonzero((np.abs(null) > 1e-8).any(axis=0))
+
+
+def _solved(y: np.ndarray, t: int, dependent: np.ndarray) -> list[tuple[tuple[int, ...], float]]:
+    """Return the set that least squares finds for column t, where its weights are 0 and 1."""
+    if t not in dependent:
         return []
-    weights, residual = nnls(np.delete(y, t, axis=1), y[:, t])
-    if residual > 1e-6 or np.abs(weights - np.round(weights)).max() > 1e-6:
+    others = dependent[dependent != t]
+    weights, residual = nnls(y[:, others], y[:, t])
+    if (
+        residual > 1e-6 * np.linalg.norm(y[:, t])
+        or np.abs(weights - np.round(weights)).max() > 0.01
+    ):
         return []
-    parts = np.delete(np.arange(n), t)[np.round(weights) == 1]
-    return [(tuple(parts.tolist()), float(n))]
+    return [(tuple(others[np.round(weights) == 1].tolist()), float(y.shape[1]))]
 
 
 class _Sums:

@@ -122,7 +122,7 @@ def _row_parts(
     """Take the columns that describe a row."""
     return {
         "cluster": None if cluster is None else frame[cluster].array,
-        "date": None if date is None else frame[date].to_numpy(),
+        "date": None if date is None else frame[date].array,
         "predictors": frame[list(predictors)],
         "cluster_name": cluster,
         "date_name": date,

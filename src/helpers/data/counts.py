@@ -1,7 +1,7 @@
 """Tables of counts over categories, with the menu of each row."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Self
 
@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from helpers.data._columns import Column, booleans, row_labels
+from helpers.data._rows import added_up, distinct_menus, equal_rows, summary
 from helpers.data._tables import Menus, long_parts, wide_parts
 from helpers.data._validate import (
     check_length,
@@ -305,11 +306,6 @@ class CategoryCounts:
             For any defect of the table, which the message locates by row and column, and for what
             cannot be counts of choices.
 
-        Warns
-        -----
-        UserWarning
-            Once, for all that may be wrong: see :attr:`suspicions`.
-
         Examples
         --------
         >>> import pandas as pd
@@ -342,11 +338,8 @@ class CategoryCounts:
         Unlike a defect, which is refused, this is for whoever knows the table to decide: a column
         or row of totals, per cent or ranks in place of counts, an order of dates that is a guess.
         """
-        labels: dict[str, pd.Index] = {}
-        if self.cluster is not None:
-            labels[self.cluster_name or ""] = pd.Index(self.cluster)
-        if self.date is not None:
-            labels[self.date_name or ""] = self.date
+        given = ((self.cluster_name, self.cluster), (self.date_name, self.date))
+        labels = {str(name): pd.Index(values) for name, values in given if values is not None}
         found = examine(self.counts, self.available, self.categories, self.rows, labels)
         return tuple(s for s in (*found, *self.noted) if s.kind not in self.accept)
 
@@ -374,14 +367,7 @@ class CategoryCounts:
 
     @cached_property
     def _menus(self) -> tuple[np.ndarray, np.ndarray]:
-        menus, index, rows = np.unique(
-            self.available, axis=0, return_inverse=True, return_counts=True
-        )
-        # Most frequent first; ties by size, then in favour of the first categories.
-        order = np.lexsort((-np.arange(len(menus)), -menus.sum(axis=1), -rows))
-        position = np.empty_like(order)
-        position[order] = np.arange(len(order))
-        return menus[order], position[index.ravel()]
+        return distinct_menus(self.available)
 
     @property
     def coords(self) -> dict[str, Any]:
@@ -416,31 +402,17 @@ class CategoryCounts:
         array([[3, 2, 4],
                [3, 0, 5]])
         """
-        key = pd.DataFrame({"menu": self.pattern_index})
-        if self.cluster is not None:
-            key["cluster"] = self.cluster.codes
-        if self.date is not None:
-            key["date"] = self.date.to_numpy()
-        for p, name in enumerate(self.predictors.columns):
-            key[f"predictor {p}"] = self.predictors[name].to_numpy()
-        group = key.groupby(list(key.columns), sort=False, dropna=False).ngroup().to_numpy()
+        group = equal_rows(self.pattern_index, self.cluster, self.date, self.predictors)
         first = np.unique(group, return_index=True)[1]
-        counts = np.zeros((len(first), len(self.categories)), dtype=np.int64)
-        np.add.at(counts, group, self.counts)
-        row_weights = np.zeros(len(first), dtype=np.int64)
-        np.add.at(row_weights, group, self.row_weights)
-        return CategoryCounts(
-            counts=counts,
+        return replace(
+            self,
+            counts=added_up(self.counts, group),
             available=self.available[first],
-            categories=self.categories,
             cluster=None if self.cluster is None else self.cluster[first],
             date=None if self.date is None else self.date[first],
             predictors=self.predictors.iloc[first],
-            cluster_name=self.cluster_name,
-            date_name=self.date_name,
-            row_weights=row_weights,
-            accept=self.accept,
-            noted=self.noted,
+            rows=pd.RangeIndex(len(first), name="row"),
+            row_weights=added_up(self.row_weights, group),
         )
 
     def to_frame(self) -> pd.DataFrame:
@@ -457,7 +429,7 @@ class CategoryCounts:
         if self.cluster is not None:
             frame[self.cluster_name] = self.cluster
         if self.date is not None:
-            frame[self.date_name] = self.date.to_numpy()
+            frame[self.date_name] = self.date.array
         frame[list(self.predictors.columns)] = self.predictors.to_numpy()
         counts = pd.DataFrame(self.counts, self.rows, list(self.categories)).astype("Int64")
         return frame.join(counts.mask(~self.available))
@@ -473,18 +445,4 @@ class CategoryCounts:
             total count, its share of all choices in these rows, and the number of rows in which
             it was on the menu and nobody chose it.
         """
-        on_menu = self.available.sum(axis=0)
-        totals_where = (self.n[:, None] * self.available).sum(axis=0)
-        count = self.counts.sum(axis=0)
-        with np.errstate(invalid="ignore"):
-            share = count / totals_where
-        return pd.DataFrame(
-            {
-                "rows_on_menu": on_menu,
-                "share_of_rows": on_menu / len(self.counts),
-                "count": count,
-                "share_where_on_menu": share,
-                "zeros_on_menu": ((self.counts == 0) & self.available).sum(axis=0),
-            },
-            index=pd.Index(self.categories, name="category"),
-        )
+        return summary(self.counts, self.available, self.categories)

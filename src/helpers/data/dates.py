@@ -81,6 +81,8 @@ def parse_dates(
     [2014, 2017]
     """
     column = pd.Series(values)
+    if isinstance(column.dtype, pd.CategoricalDtype) and not column.dtype.ordered:
+        column = column.astype(column.dtype.categories.dtype)
     missing = column.isna().to_numpy()
     if missing.any():
         where = (pd.RangeIndex(len(column)) if rows is None else rows)[missing]

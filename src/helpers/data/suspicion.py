@@ -101,7 +101,7 @@ def refuse_choices(frame: pd.DataFrame) -> None:
                     f"The column {name!r} holds per cent (such as {text.iloc[0]!r}), not counts: "
                     "multiply each row by the number of people asked and round."
                 )
-            if text.str.contains(r"\d").all() or (len(text) > 2 and text.is_unique):
+            if text.str.match(r"[^\w]*\d").any():
                 continue
             names.append(name)
             seen.append(text)

@@ -24,7 +24,8 @@ class Standardised:
     Attributes
     ----------
     mean, sd : numpy.ndarray, shape (P,)
-        Means and standard deviations over the rows, in the predictors' units.
+        Means and standard deviations over the rows of the table as it was read, in the
+        predictors' units.
     values : numpy.ndarray, shape (R, P)
         Standardised predictors.
     """
@@ -34,7 +35,7 @@ class Standardised:
     values: np.ndarray
 
     @classmethod
-    def of(cls, predictors: pd.DataFrame) -> "Standardised":
+    def of(cls, predictors: pd.DataFrame, weights: np.ndarray | None = None) -> "Standardised":
         """
         Standardise predictors, which must vary and not repeat each other.
 
@@ -42,6 +43,8 @@ class Standardised:
         ----------
         predictors : pandas.DataFrame, shape (R, P)
             Predictors in their own units.
+        weights : numpy.ndarray, shape (R,), optional
+            Number of rows that each row stands for: 1 if not given.
 
         Returns
         -------
@@ -53,7 +56,8 @@ class Standardised:
             For a predictor that is the same in every row, or a combination of the others.
         """
         x = predictors.to_numpy()
-        mean, sd = x.mean(axis=0), x.std(axis=0)
+        mean = np.average(x, axis=0, weights=weights)
+        sd = np.sqrt(np.average((x - mean) ** 2, axis=0, weights=weights))
         constant = sd <= 1e-12 * np.maximum(1.0, np.abs(mean))
         if constant.any():
             raise ValueError(
@@ -130,7 +134,7 @@ class Design:
         has_predictors = data.predictors.shape[1] > 0
         if options.effects == "slopes" and not has_predictors:
             options = replace(options, effects="intercepts")
-        predictors = Standardised.of(data.predictors) if has_predictors else None
+        predictors = Standardised.of(data.predictors, data.row_weights) if has_predictors else None
         options.check(data)
         if options.effects == "slopes":
             _refuse_fixed(data)
@@ -383,10 +387,8 @@ def _refuse_fixed(data: CategoryCounts) -> None:
 
 def _distinct_dates(data: CategoryCounts) -> pd.Index:
     """Dates in order; there must be at least two."""
-    assert data.date is not None
-    dates = data.date.unique()
-    if isinstance(dates, pd.DatetimeIndex) or pd.api.types.is_numeric_dtype(dates):
-        dates = dates.sort_values()  # labels keep the order in which they appear
+    dates = data.dates
+    assert dates is not None
     if len(dates) < 2:
         raise ValueError(
             f"All rows are of one date, {dates[0]}: there is no drift to see. Leave out `drift`."
