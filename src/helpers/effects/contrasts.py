@@ -254,12 +254,16 @@ class ConditionedLevel(Transform):
     :math:`h` about its own effect, that vary with variance v about the level, these say as much as
     :math:`C / (1/h + v)` about the level. How much depends on v, and with few clusters v is hardly
     known: sampled by itself, a level would have another scale at each v, which makes a funnel. With
-    the prior :math:`N(m, s^2)` and the clusters' average :math:`\bar\theta`,
+    the prior :math:`N(m, s^2)` of a contrast and the clusters' average :math:`\bar\theta`,
 
     .. math::
 
-       \mu = \frac{\bar\theta C / (1/h + v) + m / s^2}{q} + \frac{t}{\sqrt{q}}, \qquad
-       q = \frac{C}{1/h + v} + \frac{1}{s^2}.
+       \mu = \frac{\bar\theta C / (1/h + v) + m / s^2}{C / (1/h + v) + 1 / s^2} + A t, \qquad
+       A A' = \operatorname{diag}(q_k^{-1}) + q_{\text{ref}}^{-1} 1 1', \qquad
+       q_k = \frac{C}{1/h_k + \sigma_k^2} + \frac{1}{s_k^2}.
+
+    What is not known of the reference's own level is in every contrast, which A holds by the
+    symmetric root of a diagonal and a constant.
 
     A change of variables: *any* constants give the same posterior.
 
@@ -290,25 +294,40 @@ class ConditionedLevel(Transform):
         of_single = slice(None), 0
         self.average = average[of_single] if single else average
         self.spread = spread[of_single] if single else spread
+        # The reference has none: what counts say is of contrasts.
+        self.own_spread = np.insert(self.spread, reference, 0.0, axis=0)
+        self.is_reference = np.zeros_like(self.own_spread)
+        self.is_reference[reference] = 1.0
+        self.is_free = 1.0 - self.is_reference
 
-    def _centre_and_precision(self, inputs: tuple[Any, ...]) -> tuple[Any, Any]:
+    def _centre(self, inputs: tuple[Any, ...]) -> TensorVariable:
         lower_sd, mu, sd = inputs[3:6]
         of_clusters = variance_of_contrasts(lower_sd**2, self.reference)
         from_clusters = self.n_clusters / (self.spread + of_clusters)
         from_prior = 1 / variance_of_contrasts(sd**2, self.reference)
-        q = from_clusters + from_prior
-        return (self.average * from_clusters + mu * from_prior) / q, q
+        return (self.average * from_clusters + mu * from_prior) / (from_clusters + from_prior)
+
+    def _root(self, inputs: tuple[Any, ...]) -> tuple[Any, Any, Any]:
+        """Diagonal of A before its constant, that constant per unit of its sum, and the stretch."""
+        lower_sd, _, sd = inputs[3:6]
+        q = self.n_clusters / (self.own_spread + lower_sd**2) + 1 / sd**2
+        precision = pt.sum(self.is_free * q, axis=0)
+        stretch = pt.sqrt(1 + precision / pt.sum(self.is_reference * q, axis=0))
+        free = variance_of_contrasts(self.is_free / q, self.reference)
+        return pt.sqrt(free), (stretch - 1) / precision, stretch
 
     def backward(self, value: TensorVariable, *inputs: Any) -> TensorVariable:
-        centre, q = self._centre_and_precision(inputs)
-        return centre + value / pt.sqrt(q)
+        root, shift, _ = self._root(inputs)
+        return self._centre(inputs) + root * value + shift * pt.sum(value / root, axis=0)
 
     def forward(self, value: TensorVariable, *inputs: Any) -> TensorVariable:
-        centre, q = self._centre_and_precision(inputs)
-        return (value - centre) * pt.sqrt(q)
+        root, shift, stretch = self._root(inputs)
+        away = value - self._centre(inputs)
+        return (away - shift * pt.sum(away / root**2, axis=0) / stretch) / root
 
     def log_jac_det(self, value: TensorVariable, *inputs: Any) -> TensorVariable:
-        return -0.5 * pt.sum(pt.log(self._centre_and_precision(inputs)[1]))
+        root, _, stretch = self._root(inputs)
+        return pt.sum(pt.log(root)) + pt.sum(pt.log(stretch))
 
 
 def _known(length: int | None) -> int:
