@@ -4,13 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import arviz as az
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pymc as pm
 import pytest
 import xarray as xr
-from bs4 import BeautifulSoup
 
 from helpers import CategoryCounts, ConvergenceError, simulate_counts
 from helpers.analysis import (
@@ -79,6 +77,12 @@ def test_spain(tmp_path):
     assert report.count("<img alt=") == 5 and "R-hat" in report and "pymc 6" in report
     checks = pd.read_csv(tmp_path / "out/checks.csv", index_col="category")
     assert (checks["verdict"] == "fits").all() and len(checks) == 8
+    # The tails of *other* are so heavy that its median election falls short of its mean: tables
+    # drawn from the model itself have 1.1 here, and 1.23 in one of twenty.
+    ratio = checks["expected_over_observed"].rename(index=lambda name: name.removeprefix("n_"))
+    assert ratio.drop("other").between(0.92, 1.08).all() and 0.92 < ratio["other"] < 1.25
+    assert checks["inside_50"].between(0.45, 0.62).all()
+    assert checks["inside_89"].round(2).between(0.82, 0.95).all()
     assert analysis.choice.scatter == "t" and not analysis.choice.question
 
 
@@ -161,45 +165,6 @@ def unfitted(request, prior_of):
     return Analysis(source, choice, model, idata, checks, tables)
 
 
-def test_report_says_it_all(unfitted):
-    page = BeautifulSoup(unfitted.report("Python 3\npymc 6"), "html.parser")
-    unknown = unfitted.choice.availability == "unknown"
-    assert page.title.text == "Counts with menus: mine & yours.csv"
-    headings = [heading.text for heading in page.find_all("h2")]
-    assert headings == [
-        "Can it be trusted?",
-        "Summary",
-        "The data",
-        "Menus",
-        "The model",
-        "Does the fit look like the data?",
-        "Latent preferences",
-        *["The menus"] * unknown,
-        "What if the menu were another?",
-        "What ran it",
-    ]
-    paragraphs = [paragraph.text for paragraph in page.find_all("p")]
-    asked = [unfitted.choice.question] if unfitted.choice.question else []
-    assert asked == ([] if unknown else ["Was it on the menu?"])
-    assert paragraphs[: len(asked) + 1] == [*asked, unfitted.checks.predictions.verdict]
-    assert " ".join(paragraphs[: len(asked) + 2]) == unfitted.summary
-    assert unfitted.notes == (*asked, "Kept, but take note.")
-    for said in (
-        f"{unfitted.source.data}, read from mine & yours.csv.",
-        "Kept, but take note.",
-        unfitted.choice.description,
-        unfitted.choice.evidence,
-        "Four chains of 40 draws after 1,000 of tuning; no divergent transition; largest R-hat "
-        "1.004; smallest effective sample size 800.",
-        unfitted.checks.predictions.verdict,
-        "pymc 6",
-    ):
-        assert said in paragraphs
-    # Menus, fit, preferences, and with clusters and dates two more.
-    assert len(page.find_all("img")) == (3 if unknown else 5)
-    assert plt.get_fignums() == []
-
-
 def test_summary(unfitted):
     summary, overall = unfitted.summary, unfitted.tables["overall"]
     n_menus = len(unfitted.data.patterns)
@@ -230,9 +195,7 @@ def test_files_hold_the_tables(unfitted, tmp_path):
             values = "probability" if path.stem == "menus" else "mean"
             np.testing.assert_allclose(table[values], expected[values])
     checks = pd.read_csv(tmp_path / "new/out/checks.csv")
-    assert list(checks) == [
-        *("category", "inside_50", "inside_89", "expected_over_observed", "verdict")
-    ]
+    assert list(checks) == ["category", *unfitted.checks.predictions.table]
     assert checks["verdict"].tolist() == ["fits", "more", "shifted"]
     posterior = xr.open_datatree(tmp_path / "new/out/posterior.nc", engine="h5netcdf")["posterior"]
     xr.testing.assert_allclose(posterior["preference"], unfitted.idata["posterior"]["preference"])

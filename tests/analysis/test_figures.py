@@ -1,5 +1,7 @@
 """The figures say what they show, and nothing is drawn that is not in the data."""
 
+import itertools
+
 import matplotlib
 
 matplotlib.use("Agg")
@@ -13,18 +15,16 @@ import xarray as xr
 from helpers import CategoryCounts, interval_table, simulate_counts
 from helpers.analysis import (
     plot_clusters,
+    plot_effects,
     plot_intervals,
     plot_menus,
     plot_over_time,
     plot_predictive,
+    wide_range,
 )
 from helpers.book import use_book_style
 
-pytestmark = pytest.mark.filterwarnings(
-    "error",
-    # From seaborn's heat map, which sets the colour of missing cells in the old way.
-    "ignore:The set_bad function:PendingDeprecationWarning",
-)
+pytestmark = pytest.mark.filterwarnings("error")
 
 
 @pytest.fixture(autouse=True)
@@ -157,6 +157,23 @@ class TestClusters:
         assert ax.figure.axes[1].get_ylabel() == "doublings of the mean"
         ax.figure.canvas.draw()
 
+    def test_clusters_stand_in_the_order_of_what_sets_them_apart(self):
+        """Milk and tea trade places along the alphabet's shuffled letters; water is noise."""
+        tea = np.array([0.4, 0.1, 0.3, 0.2, 0.5])
+        means = pd.DataFrame(
+            {"tea": tea, "milk": 0.6 - tea, "water": [0.4, 0.4, 0.4, 0.4, 0.4]}, list("dacbe")
+        )
+        means = means.clip(lower=0.02)
+        ax = plot_clusters(means)
+        order = "".join(t.get_text() for t in ax.get_yticklabels())
+        assert order in ("abcde", "edcba")
+
+    def test_of_many_clusters_both_ends_are_drawn(self):
+        means = pd.DataFrame({"tea": np.linspace(0.1, 0.9, 100)}).assign(milk=0.5)
+        ax = plot_clusters(means, limit=10)
+        shown = [int(t.get_text()) for t in ax.get_yticklabels()]
+        assert sorted(shown) == [*range(5), *range(95, 100)]
+
     def test_many_clusters_are_cut_short_and_extremes_too(self):
         means = pd.DataFrame({"tea": np.r_[1e-6, np.ones(99)], "milk": np.ones(100)})
         ax = plot_clusters(means)
@@ -169,7 +186,100 @@ class TestClusters:
         assert plot_clusters(means, ax) is ax
 
 
+def test_names_are_drawn_as_they_are_written(data):
+    """Two dollars would begin and end mathematics, where a space is lost and _ a subscript."""
+    names = ("$0 to $5", "a_b", r"\alpha $x$")
+    priced = CategoryCounts(data.counts, data.available, names)
+    ax = plot_menus(priced)
+    ax.figure.canvas.draw()
+    for text, name in zip(ax.get_xticklabels(), names, strict=True):
+        drawn, mathematics = text._preprocess_math(text.get_text())
+        assert (drawn, mathematics) == (name, False)
+
+
+class TestSmallAndMany:
+    def test_points_lie_over_intervals_and_bars(self):
+        table = pd.DataFrame({"mean": [0.2], "low": [0.1], "high": [0.3]}, ["tea"])
+        ax = plot_intervals({"fit": table}, pd.Series({"tea": 0.2}))
+        points, _, (bars,) = ax.containers[0].lines
+        truth = ax.collections[0]
+        assert points.get_zorder() > truth.get_zorder()
+        assert points.get_zorder() >= bars.get_zorder()
+
+    def test_small_shares_are_seen_on_a_logarithmic_axis(self):
+        table = pd.DataFrame({"mean": [0.001, 0.9], "low": [5e-4, 0.8], "high": [0.002, 1.0]})
+        ax = plot_intervals({"fit": table}, log=True)
+        ax.figure.canvas.draw()
+        assert ax.get_xscale() == "log"
+        labels = [t.get_text() for t in ax.get_xticklabels()]
+        assert "0.01" in labels and not any("$" in label for label in labels)
+
+    def test_a_wide_range_needs_all_values_above_0(self):
+        assert wide_range([0.01, 0.9]) and not wide_range([0.1, 0.9])
+        assert not wide_range([0.0, 0.9]) and not wide_range([])
+
+    def test_only_some_of_many_categories_are_named(self):
+        counts = np.ones((3, 50), dtype=int)
+        ax = plot_menus(CategoryCounts(counts, counts, [f"c{k}" for k in range(50)]))
+        assert not ax.get_xticks().size and ax.get_xlabel() == "50 categories"
+        assert ax.figure.get_figwidth() <= 12
+
+    def test_many_rows_are_thinned_and_all_are_counted(self):
+        rng = np.random.default_rng(1)
+        counts = rng.multinomial(100, [0.5, 0.5], size=1_000)
+        many = CategoryCounts(counts, np.ones_like(counts), ("a", "b"))
+        predicted = np.stack([many.counts] * 10)
+        predicted[:, :500, 0] += 100
+        panels = plot_predictive(many, predicted)
+        assert panels[0].get_title(loc="left").endswith("50% inside")
+        assert len(panels[0].collections[0].get_segments()) == 300
+
+
+class TestEffects:
+    def test_each_predictor_has_a_panel_of_changes(self):
+        lines = [
+            (p, step, cluster, name, mean, mean - 1, mean + 1, 2.0)
+            for p, sign in (("heat", 1), ("rain $", -1))
+            for step in ("1 sd", "1 unit")
+            for cluster in ("(all)", "north")
+            for name, mean in (("tea", 3.0 * sign), ("milk", -3.0 * sign))
+        ]
+        columns = ["predictor", "step", "cluster", "category", "mean", "low", "high", "size"]
+        panels = plot_effects(pd.DataFrame(lines, columns=columns))
+        titles = [ax.get_title(loc="left").replace(r"\$", "$") for ax in panels]
+        assert titles == ["heat + 2", "rain $ + 2"]
+        assert [t.get_text() for t in panels[0].get_yticklabels()] == ["tea", "milk"]
+        for ax, means in zip(panels, ([3, -3], [-3, 3]), strict=True):
+            points = ax.collections[-1]
+            assert points.get_offsets()[:, 0].tolist() == means
+            ends = [segment[:, 0].tolist() for segment in ax.collections[0].get_segments()]
+            assert ends == [[mean - 1, mean + 1] for mean in means]
+            assert points.get_zorder() > ax.collections[0].get_zorder()
+        panels[0].figure.canvas.draw()
+
+
 class TestOverTime:
+    @pytest.mark.parametrize(
+        "dates",
+        [
+            np.arange(1999, 2024),
+            pd.date_range("1977", periods=25, freq="YS"),
+            [f"wave number {d}" for d in range(25)],
+        ],
+        ids=["years", "dates", "labels"],
+    )
+    def test_dates_do_not_overlap(self, dates):
+        index = pd.MultiIndex.from_product([dates, list("abcd")], names=["date", "category"])
+        table = pd.DataFrame({"mean": 0.25, "low": 0.2, "high": 0.3}, index).reset_index()
+        panels = plot_over_time(table)
+        panels[0].figure.canvas.draw()
+        for ax in panels:
+            boxes = [t.get_window_extent() for t in ax.get_xticklabels() if t.get_text()]
+            boxes = [box for box in boxes if box.width]
+            assert len(boxes) >= 2
+            for left, right in itertools.pairwise(sorted(boxes, key=lambda box: box.x0)):
+                assert left.x1 < right.x0
+
     @pytest.mark.parametrize("dates", [[1, 2], ["May", "June"], pd.date_range("2024", periods=2)])
     def test_each_category_has_a_line_in_per_cent(self, dates):
         names = [f"n_{k}" for k in "edcba"]

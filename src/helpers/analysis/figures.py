@@ -1,6 +1,7 @@
 """Figures of the report, which chapters draw as well."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,16 +11,28 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
 
+from helpers.analysis.labels import LABELS, few_dates, logarithmic, name_columns, plain_text
 from helpers.data.counts import CategoryCounts
 from helpers.diagnostics.intervals import INTERVAL, interval
 
 __all__ = [
     "plot_clusters",
+    "plot_effects",
     "plot_intervals",
     "plot_menus",
     "plot_over_time",
     "plot_predictive",
 ]
+
+# Panels that can be read.
+_PANELS = 24
+# Rows drawn in one panel.
+_ROWS = 300
+
+
+def _subplots(*shape: int, **options: Any) -> tuple[Any, Any]:
+    """A figure whose labels have room, whatever the style."""
+    return plt.subplots(*shape, layout="constrained", **options)
 
 
 def plot_menus(data: CategoryCounts, ax: Axes | None = None, *, limit: int = 20) -> Axes:
@@ -53,13 +66,14 @@ def plot_menus(data: CategoryCounts, ax: Axes | None = None, *, limit: int = 20)
     menus, rows = menus[:limit], rows[:limit]
     if ax is None:
         height = 1.2 + 0.34 * (len(menus) + (hidden > 0))
-        _, ax = plt.subplots(figsize=(max(4.5, 1.6 + 0.75 * menus.shape[1]), height))
+        width = min(max(4.5, 1.6 + 0.75 * menus.shape[1]), 12)
+        _, ax = _subplots(figsize=(width, height))
     on, off = sns.color_palette("colorblind")[0], "0.93"
     for (i, k), is_on in np.ndenumerate(menus):
         ax.add_patch(
             Rectangle((k - 0.45, i - 0.42), 0.9, 0.84, facecolor=on if is_on else off, lw=0)
         )
-        if not is_on:
+        if not is_on and menus.shape[1] <= LABELS:
             ax.text(k, i, "–", ha="center", va="center", color="0.35")
     labels = [f"{r:,}" for r in rows]
     if hidden > 0:
@@ -70,9 +84,8 @@ def plot_menus(data: CategoryCounts, ax: Axes | None = None, *, limit: int = 20)
         yticks=range(len(labels)),
         yticklabels=labels,
         ylabel="rows with this menu",
-        xticks=range(menus.shape[1]),
     )
-    ax.set_xticklabels(data.categories, rotation=30, ha="right")
+    name_columns(ax, data.categories, range(menus.shape[1]))
     ax.grid(False)
     sns.despine(ax=ax, left=True, bottom=True)
     return ax
@@ -85,6 +98,7 @@ def plot_intervals(
     *,
     truth_label: str = "truth",
     xlabel: str = "",
+    log: bool = False,
 ) -> Axes:
     """
     Draw intervals of several estimates of the same quantities side by side.
@@ -102,6 +116,8 @@ def plot_intervals(
         Label of the bars.
     xlabel : str
         Label of the horizontal axis, with the unit.
+    log : bool
+        Whether the axis is logarithmic, as small probabilities need (:func:`wide_range`).
 
     Returns
     -------
@@ -109,12 +125,13 @@ def plot_intervals(
     """
     labels = next(iter(estimates.values())).index
     if ax is None:
-        _, ax = plt.subplots(figsize=(7.5, 0.9 + 0.5 * len(labels)))
+        _, ax = _subplots(figsize=(7.5, 0.9 + 0.5 * len(labels)))
     offsets = np.linspace(-0.2, 0.2, len(estimates)) if len(estimates) > 1 else [0.0]
     markers = "osD^v"
     at = np.arange(len(labels))
     if truth is not None:
-        ax.vlines(truth.loc[labels], at - 0.4, at + 0.4, color="black", lw=1.5, label=truth_label)
+        ends = at - 0.38, at + 0.38
+        ax.vlines(truth.loc[labels], *ends, color="black", lw=1.5, label=truth_label, zorder=3)
     for i, ((name, table), offset) in enumerate(zip(estimates.items(), offsets, strict=True)):
         table = table.loc[labels]
         ax.errorbar(
@@ -122,11 +139,17 @@ def plot_intervals(
             at + offset,
             xerr=[table["mean"] - table["low"], table["high"] - table["mean"]],
             fmt=markers[i % len(markers)],
-            ms=5,
+            ms=6,
+            mec="white",
+            mew=0.8,
             lw=2,
-            label=name,
+            label=plain_text(name),
+            zorder=4,
         )
-    ax.set(yticks=at, yticklabels=labels, ylim=(len(labels) - 0.5, -0.5), xlabel=xlabel)
+    if log:
+        logarithmic(ax)
+    ax.set(yticks=at, yticklabels=[plain_text(label) for label in labels])
+    ax.set(ylim=(len(labels) - 0.5, -0.5), xlabel=xlabel)
     ax.grid(axis="y", visible=False)
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4)
     return ax
@@ -156,13 +179,15 @@ def plot_predictive(
     Returns
     -------
     numpy.ndarray of matplotlib.axes.Axes
-        One panel per category, cells not on the menu left out.
+        One panel per category, of the first 24 if `ax` is not given. Cells not on the menu are left
+        out; of many rows, 300 are drawn, evenly from the smallest share to the largest.
     """
     categories = data.categories
     if ax is None:
+        categories = categories[:_PANELS]
         n_columns = min(4, len(categories))
         n_lines = -(-len(categories) // n_columns)
-        _, ax = plt.subplots(
+        _, ax = _subplots(
             n_lines, n_columns, figsize=(2.3 * n_columns, 2.4 * n_lines), squeeze=False
         )
     panels = np.ravel(ax)
@@ -174,11 +199,15 @@ def plot_predictive(
         rows = np.flatnonzero(data.available[:, k])
         rows = rows[np.argsort(observed[rows, k])]
         is_in = (low[rows, k] <= observed[rows, k]) & (observed[rows, k] <= high[rows, k])
-        at = np.arange(len(rows))
-        panel.vlines(at, low[rows, k], high[rows, k], color="0.7", lw=1)
+        share = is_in.mean()
+        shown = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), _ROWS)).astype(int))
+        rows, is_in, at = rows[shown], is_in[shown], np.arange(len(shown))
+        panel.vlines(at, low[rows, k], high[rows, k], color="0.7", lw=1, zorder=2)
         for which, colour, marker in ((is_in, inside, "o"), (~is_in, outside, "x")):
-            panel.scatter(at[which], observed[rows, k][which], s=9, color=colour, marker=marker)
-        panel.set(title=f"{name}\n{is_in.mean():.0%} inside", xticks=[], ylim=(0, None))
+            points = at[which], observed[rows, k][which]
+            panel.scatter(*points, s=9, color=colour, marker=marker, zorder=3)
+        title = f"{plain_text(name, 26)}\n{share:.0%} inside"
+        panel.set(title=title, xticks=[], ylim=(0, None))
     for panel in panels[len(categories) :]:
         panel.set_visible(False)
     np.atleast_2d(ax)[-1, 0].set_xlabel("rows, sorted")
@@ -191,6 +220,9 @@ def plot_clusters(means: pd.DataFrame, ax: Axes | None = None, *, limit: int = 6
     """
     Draw a heat map of clusters by categories, relative to the mean over clusters.
 
+    Clusters are in the order of their main contrast: the direction in which they differ most, large
+    categories counting for more (the first principal component of their doublings).
+
     Parameters
     ----------
     means : pandas.DataFrame
@@ -198,7 +230,8 @@ def plot_clusters(means: pd.DataFrame, ax: Axes | None = None, *, limit: int = 6
     ax : matplotlib.axes.Axes, optional
         Where to draw; a new figure if not given.
     limit : int
-        Largest number of clusters drawn, the first ones. The mean is over all.
+        Largest number of clusters drawn: of more, those at the two ends of the order. The mean is
+        over all. Likewise the 40 largest categories are drawn.
 
     Returns
     -------
@@ -209,28 +242,44 @@ def plot_clusters(means: pd.DataFrame, ax: Axes | None = None, *, limit: int = 6
     --------
     >>> import pandas as pd
     >>> from helpers.analysis import plot_clusters
-    >>> means = pd.DataFrame({"tea": [0.2, 0.6], "milk": [0.8, 0.4]}, ["north", "south"])
+    >>> means = pd.DataFrame(
+    ...     {"tea": [0.4, 0.2, 0.6], "milk": [0.6, 0.8, 0.4]}, ["west", "north", "south"]
+    ... )
     >>> [label.get_text() for label in plot_clusters(means).get_yticklabels()]
-    ['north', 'south']
+    ['north', 'west', 'south']
     """
-    doublings = (means / means.mean()).apply(np.log2).iloc[:limit]
+    size = means.mean()
+    doublings = (means / size).apply(np.log2)
+    order = _by_main_contrast(doublings, size)
+    if len(order) > limit:
+        order = np.r_[order[: limit // 2], order[len(order) - limit + limit // 2 :]]
+    largest = np.sort(np.argsort(-size.to_numpy(), kind="stable")[:LABELS])
+    doublings = doublings.iloc[order, largest]
     if ax is None:
-        _, ax = plt.subplots(figsize=(7.5, 1.2 + 0.19 * len(doublings)))
-    largest = min(4, float(np.abs(doublings.to_numpy()).max()))
-    sns.heatmap(
-        doublings,
-        center=0,
-        vmin=-largest,
-        vmax=largest,
-        cmap="vlag",
-        yticklabels=True,
-        ax=ax,
-        cbar_kws={"label": "doublings of the mean"},
+        width = float(np.clip(3.5 + 0.6 * doublings.shape[1], 7.5, 12))
+        _, ax = _subplots(figsize=(width, 1.2 + 0.19 * len(doublings)))
+    bound = min(4, float(np.nanmax(np.abs(doublings.to_numpy()))) or 1)
+    n_lines, n_columns = doublings.shape
+    edges = np.arange(n_columns + 1), np.arange(n_lines + 1)
+    cells = ax.pcolormesh(
+        *edges, doublings.to_numpy(), cmap="vlag", vmin=-bound, vmax=bound, rasterized=True
     )
-    ax.set(xlabel="", ylabel="")
-    ax.tick_params(axis="y", labelsize=7.5)
-    ax.tick_params(axis="x", rotation=30)
+    ax.figure.colorbar(cells, ax=ax, label="doublings of the mean")
+    ax.set(ylim=(n_lines, 0), yticks=np.arange(n_lines) + 0.5)
+    ax.set_yticklabels([plain_text(name, 32) for name in doublings.index])
+    name_columns(ax, doublings.columns, np.arange(n_columns) + 0.5)
+    ax.tick_params(axis="y", labelsize=7.5, length=0)
+    ax.grid(False)
     return ax
+
+
+def _by_main_contrast(doublings: pd.DataFrame, size: pd.Series) -> np.ndarray:
+    """Positions of the lines, ordered by their first principal component."""
+    values = doublings.replace([np.inf, -np.inf], np.nan)
+    weighted = ((values - values.mean()) * np.sqrt(size)).fillna(0).to_numpy()
+    left, scale, right = np.linalg.svd(weighted, full_matrices=False)
+    main = left[:, 0] * scale[0] * np.sign(right[0, np.abs(right[0]).argmax()])
+    return np.argsort(main.round(12), kind="stable")
 
 
 def plot_over_time(over_time: pd.DataFrame) -> np.ndarray:
@@ -257,19 +306,79 @@ def plot_over_time(over_time: pd.DataFrame) -> np.ndarray:
     >>> [panel.get_title(loc="left") or panel.get_title() for panel in plot_over_time(over_time)]
     ['tea']
     """
-    categories = over_time["category"].unique()
+    size = over_time.groupby("category", sort=False)["mean"].mean()
+    largest = set(size.sort_values(ascending=False).index[:_PANELS])
+    categories = [name for name in size.index if name in largest]
     n_lines = -(-len(categories) // 4)
-    _, axes = plt.subplots(n_lines, 4, figsize=(8, 0.6 + 1.9 * n_lines), squeeze=False, sharex=True)
-    for ax, (name, lines) in zip(
-        axes.flat, over_time.groupby("category", sort=False), strict=False
-    ):
+    _, axes = _subplots(n_lines, 4, figsize=(8, 0.6 + 1.9 * n_lines), squeeze=False, sharex=True)
+    for ax, name in zip(axes.flat, categories, strict=False):
+        lines = over_time[over_time["category"] == name]
         dates = lines["date"].to_numpy()
         ax.fill_between(dates, 100 * lines["low"], 100 * lines["high"], alpha=0.3)
-        ax.plot(dates, 100 * lines["mean"])
-        ax.set(title=name, ylim=(0, None))
-        ax.tick_params(axis="x", rotation=40)
+        ax.plot(dates, 100 * lines["mean"], marker="o", ms=3)
+        ax.set(title=plain_text(name, 24), ylim=(0, None))
+        few_dates(ax, dates)
     for ax in axes.flat[len(categories) :]:
         ax.set_visible(False)
     for line in axes:
         line[0].set_ylabel("probability (%)")
     return axes.ravel()[: len(categories)]
+
+
+def plot_effects(effects: pd.DataFrame, *, limit: int = 30) -> np.ndarray:
+    """
+    Draw by how much a standard deviation of each predictor changes the preferences.
+
+    Parameters
+    ----------
+    effects : pandas.DataFrame
+        What :func:`effect_table` returned.
+    limit : int
+        Largest number of categories drawn, those that change most.
+
+    Returns
+    -------
+    numpy.ndarray of matplotlib.axes.Axes
+        One panel per predictor, of the first 12, all on the same scale. Categories are ordered by
+        the first predictor.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from helpers.analysis import plot_effects
+    >>> effects = pd.DataFrame({
+    ...     "predictor": "heat", "step": "1 sd", "size": 5.2, "cluster": "(all)",
+    ...     "category": ["tea", "milk"], "mean": [-4.1, 4.1], "low": [-5.0, 3.2],
+    ...     "high": [-3.2, 5.0],
+    ... })
+    >>> [label.get_text() for label in plot_effects(effects)[0].get_yticklabels()]
+    ['milk', 'tea']
+    """
+    told = effects[(effects["cluster"] == "(all)") & (effects["step"] == "1 sd")]
+    predictors = told["predictor"].unique()[:12]
+    most = told.groupby("category", sort=False)["mean"].agg(lambda x: x.abs().max())
+    names = most.sort_values(ascending=False).index[:limit]
+    first = told[told["predictor"] == predictors[0]].set_index("category")["mean"]
+    names = first.loc[names].sort_values(ascending=False).index
+    n_columns = min(3, len(predictors))
+    n_lines = -(-len(predictors) // n_columns)
+    width, height = 2.2 + 2.6 * n_columns, 0.6 + n_lines * (0.7 + 0.3 * len(names))
+    _, axes = _subplots(
+        n_lines, n_columns, figsize=(width, height), squeeze=False, sharex=True, sharey=True
+    )
+    for ax, predictor in zip(axes.flat, predictors, strict=False):
+        lines = told[told["predictor"] == predictor].set_index("category")
+        ax.axvline(0, color="0.5", lw=1, zorder=1)
+        at = np.arange(len(names))
+        lines = lines.loc[names]
+        ax.hlines(at, lines["low"], lines["high"], lw=2, zorder=2)
+        ax.scatter(lines["mean"], at, s=36, zorder=3, edgecolor="white", linewidth=0.8)
+        ax.set(title=f"{plain_text(predictor, 24)} + {lines['size'].iloc[0]:,.3g}")
+        ax.grid(axis="y", visible=False)
+    axes[0, 0].set(yticks=at, yticklabels=[plain_text(name) for name in names])
+    axes[0, 0].set_ylim(len(names) - 0.5, -0.5)
+    for ax in axes.flat[len(predictors) :]:
+        ax.set_visible(False)
+    for ax in axes[-1]:
+        ax.set_xlabel("change (percentage points)")
+    return axes.ravel()[: len(predictors)]

@@ -137,7 +137,7 @@ def _render(part: Any) -> str:
         return f'<div class="table">{part.to_html(border=0, na_rep="–")}</div>'
     if isinstance(part, Figure):
         buffer = io.BytesIO()
-        part.figure.savefig(buffer, format="png", dpi=130)
+        part.figure.savefig(buffer, format="png", dpi=130, bbox_inches="tight")
         image = base64.b64encode(buffer.getvalue()).decode()
         return (
             f'<figure><img alt="{escape(part.alt)}" src="data:image/png;base64,{image}">'

@@ -1,6 +1,8 @@
 """How much an answer hangs on the priors, by power-scaling."""
 
 import warnings
+from collections.abc import Mapping
+from typing import Any
 
 import arviz_base as azb
 import numpy as np
@@ -20,6 +22,10 @@ __all__ = ["prior_sensitivity", "sensitivity_words"]
 _THRESHOLD = 0.05
 # Dims whose effects are part of the model, not of the priors.
 _GROWING = {"row", "cluster", "date"}
+# Shuffles that show what chance alone makes of so many draws.
+_SHUFFLES = 20
+# Categories that are looked at: each takes its time.
+_MOST = 100
 
 
 def prior_sensitivity(
@@ -56,9 +62,13 @@ def prior_sensitivity(
     Returns
     -------
     pandas.DataFrame
-        Columns ``category``, ``prior`` and ``likelihood``, by how much the preference changes with
-        either (0.05 and more count; missing if not looked at), and ``reading``: "rests on the
-        counts", "rests on the prior", or "prior and counts disagree".
+        Columns ``category``; ``prior`` and ``likelihood``, by how much the preference changes with
+        either (missing if not looked at, as with all but the 100 most preferred categories);
+        ``prior_by_chance`` and ``likelihood_by_chance``, the largest change that shuffled weights
+        led to, which with few draws is large; and ``reading``: "rests on the counts", "rests on the
+        prior", "prior and counts disagree", "no more than chance", "changes with the prior" (if
+        the likelihood was not looked at) or "not looked at". A change counts from 0.05, and if it
+        exceeds what chance leads to.
 
     References
     ----------
@@ -72,23 +82,20 @@ def prior_sensitivity(
         log_likelihood = _by_draw(
             posterior, model, pm.logp(counts, model.rvs_to_values[counts]).sum()
         )
-    table = pd.DataFrame(
-        {
-            "category": latent["category"].to_numpy(),
-            "prior": _scaled(latent, "prior", _log_prior(posterior, model)),
-            "likelihood": np.nan,
-        }
-    )
-    if log_likelihood is not None:
-        table["likelihood"] = _scaled(latent, "likelihood", log_likelihood)
-    readings = [_reading(p, c) for p, c in zip(table["prior"], table["likelihood"], strict=True)]
-    return table.assign(reading=readings)
+    table = pd.DataFrame({"category": latent["category"].to_numpy()})
+    densities = {"prior": _log_prior(posterior, model), "likelihood": log_likelihood}
+    for group, density in densities.items():
+        table[group], table[f"{group}_by_chance"] = _scaled(latent, group, density)
+    return table.assign(reading=[_reading(line) for line in table.to_dict("records")])
 
 
-def _log_prior(posterior: xr.Dataset, model: pm.Model) -> xr.DataArray:
+def _log_prior(posterior: xr.Dataset, model: pm.Model) -> xr.DataArray | None:
     dims = model.named_vars_to_dims
     top = [v for v in model.free_RVs if not _GROWING & set(dims.get(v.name) or ())]
-    return _by_draw(posterior, model, sum(pm.logp(v, v).sum() for v in top))
+    try:
+        return _by_draw(posterior, model, sum(pm.logp(v, v).sum() for v in top))
+    except NotImplementedError:  # a prior of the caller's own without a density
+        return None
 
 
 def _by_draw(posterior, model, expression):
@@ -98,28 +105,46 @@ def _by_draw(posterior, model, expression):
     return xr.DataArray(values.reshape(sizes), coords, ("chain", "draw"))
 
 
-def _scaled(latent: xr.DataArray, group: str, log_density: xr.DataArray) -> np.ndarray:
-    """Sensitivity of each category's preference."""
+def _scaled(
+    latent: xr.DataArray, group: str, log_density: xr.DataArray | None
+) -> tuple[np.ndarray, float]:
+    """Sensitivity of each category's preference, and the largest with shuffled weights."""
+    out = np.full(latent.sizes["category"], np.nan)
+    if log_density is None:
+        return out, np.nan
     latent, log_density = xr.align(latent, log_density, join="inner")
-    if not latent.sizes["draw"]:
-        return np.full(latent.sizes["category"], np.nan)
-    data = azb.from_dict(
-        {"posterior": {"latent": latent.values}, f"log_{group}": {"all": log_density.values}}
-    )
+    if latent.sizes["draw"] < 2 or not np.isfinite(log_density).all():
+        return out, np.nan
+    rng = np.random.default_rng(0)  # of the shuffles alone
+    density = log_density.to_numpy()
+    shuffled = [rng.permuted(density.ravel()).reshape(density.shape) for _ in range(_SHUFFLES)]
+    values = latent.transpose("chain", "draw", "category").to_numpy()
+    largest = np.argsort(-values.mean(axis=(0, 1)))[:_MOST]
+    out[largest] = _sensitivity(values[..., largest], group, density)
+    # What chance does depends on the weights, and hardly on what they are given to.
+    by_chance = max(_sensitivity(values[..., :1], group, d)[0] for d in shuffled)
+    return out, by_chance
+
+
+def _sensitivity(values: np.ndarray, group: str, log_density: np.ndarray) -> np.ndarray:
+    data = azb.from_dict({"posterior": {"latent": values}, f"log_{group}": {"all": log_density}})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = psense(data, var_names="latent", group=group)
-    return np.asarray(found["latent"])
+        return np.asarray(psense(data, var_names="latent", group=group)["latent"])
 
 
-def _reading(prior: float, likelihood: float) -> str:
-    if np.isnan(prior):
+def _reading(line: Mapping[Any, Any]) -> str:
+    changes = {
+        group: bool(line[group] >= max(_THRESHOLD, line[f"{group}_by_chance"]))
+        for group in ("prior", "likelihood")
+    }
+    if np.isnan(line["prior"]):
         return "not looked at"
-    if prior < _THRESHOLD:
-        return "rests on the counts"
-    if np.isnan(likelihood):
-        return "moves with the prior"
-    return "rests on the prior" if likelihood < _THRESHOLD else "prior and counts disagree"
+    if not changes["prior"]:
+        return "rests on the counts" if line["prior"] < _THRESHOLD else "no more than chance"
+    if np.isnan(line["likelihood"]):
+        return "changes with the prior"
+    return "prior and counts disagree" if changes["likelihood"] else "rests on the prior"
 
 
 def sensitivity_words(table: pd.DataFrame) -> str:
@@ -174,6 +199,10 @@ _WORDS = {
         "The preference for {} changes with the prior and with the likelihood: the two pull in "
         "different directions, so look at both."
     ),
-    "moves with the prior": "The preference for {} changes with the prior.",
+    "changes with the prior": "The preference for {} changes with the prior.",
+    "no more than chance": (
+        "For the preference for {} it cannot be told: with as few draws as were looked at, chance "
+        "alone makes changes as large."
+    ),
     "not looked at": "How much the preference for {} hangs on the priors could not be looked at.",
 }
