@@ -24,10 +24,9 @@ def notebook():
 
 def parameters(notebook):
     (cell,) = [c for c in notebook.cells if "parameters" in c.metadata.get("tags", [])]
-    return {
-        statement.targets[0].id: ast.literal_eval(statement.value)
-        for statement in ast.parse(cell.source).body
-    }
+    found = {}
+    exec(cell.source, {"__builtins__": {}}, found)
+    return found
 
 
 def test_library():
@@ -41,7 +40,7 @@ def test_library():
 
 def test_notebook(notebook):
     given = parameters(notebook)
-    assert list(given) == ["data_path", *OF_NOTEBOOK]
+    assert sorted(given) == sorted(["data_path", *OF_NOTEBOOK])
     assert AnalysisOptions(**{name: given[name] for name in OF_NOTEBOOK}) == AnalysisOptions()
     code = "\n".join(c.source for c in notebook.cells if c.cell_type == "code")
     calls = [c for c in ast.walk(ast.parse(code)) if isinstance(c, ast.Call)]

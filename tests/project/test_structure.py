@@ -190,3 +190,12 @@ def test_wheel_is_complete_and_imports_by_itself(tmp_path):
         for path in FILES
     }
     assert {"helpers", *modules} == in_source
+
+    # README's command is there, and works where the project is not.
+    command = python.with_name("not-on-the-menu" + python.suffix)
+    assert "Analyse FILE, a table of counts" in run(command, "--help")
+    (tmp_path / "bad.csv").write_text("n_left,n_right\n1,4\n-3,3\n")
+    refused = subprocess.run([command, "bad.csv"], cwd=tmp_path, capture_output=True, text=True)
+    assert refused.returncode == 2 and refused.stdout == ""
+    assert "bad.csv cannot be analysed. Negative counts in row(s) 1" in refused.stderr
+    assert "Traceback" not in refused.stderr and not (tmp_path / "analysis").exists()
