@@ -224,6 +224,21 @@ def test_conditioned_without_information_is_scaled_by_each_contrasts_own_deviati
     np.testing.assert_allclose(got[1] - got[0], np.hypot(SD[[0, 2, 3]], SD[1]), rtol=1e-12)
 
 
+@pytest.mark.parametrize("informed", [False, True])
+def test_level_is_scaled_by_the_covariance_of_contrasts(informed):
+    """That of the prior where clusters say nothing; else that of the average of the clusters."""
+    h = np.full((CLUSTERS, 3, 1, 1), 1e12 if informed else 0.0)
+    transform = ConditionedLevel(h, np.zeros((CLUSTERS, 3, 1)), 1, single=True)
+    of_clusters, prior = SD, np.full(4, 1e5) if informed else 0.7 * SD
+    inputs = [None] * 3 + [pt.as_tensor(x) for x in (of_clusters, MU, prior)]
+    at = [transform.backward(pt.as_tensor(x), *inputs) for x in (np.zeros(3), *np.eye(3))]
+    centre, *units = [x.eval(mode=PLAIN) for x in at]
+    a = np.transpose(units) - centre[:, None]
+    sd = SD / np.sqrt(CLUSTERS) if informed else prior
+    want = np.diag(sd[[0, 2, 3]] ** 2) + sd[1] ** 2
+    np.testing.assert_allclose(a @ a.T, want, rtol=1e-5)
+
+
 def linear_map(model, name, of):
     """Matrix from what is sampled to a variable, which must be linear in it, and its constant."""
     value = model.rvs_to_values[model[of]]
