@@ -294,8 +294,8 @@ class ConditionedLevel(Transform):
         of_single = slice(None), 0
         self.average = average[of_single] if single else average
         self.spread = spread[of_single] if single else spread
-        # The reference has none: what counts say is of contrasts.
-        self.own_spread = np.insert(self.spread, reference, 0.0, axis=0)
+        # What counts say is of contrasts: at best the reference is known as well as one of them.
+        self.own_spread = np.insert(self.spread, reference, self.spread.min(axis=0), axis=0)
         self.is_reference = np.zeros_like(self.own_spread)
         self.is_reference[reference] = 1.0
         self.is_free = 1.0 - self.is_reference
