@@ -16,6 +16,7 @@ from helpers.analysis.effects import (
 )
 from helpers.analysis.figures import (
     plot_clusters,
+    plot_effects,
     plot_intervals,
     plot_menus,
     plot_over_time,
@@ -32,6 +33,7 @@ from helpers.analysis.fit import (
     smaller_steps,
     thin,
 )
+from helpers.analysis.labels import plain_text, wide_range
 from helpers.analysis.options import PARTS, AnalysisOptions
 from helpers.analysis.posterior import (
     Unfinished,
@@ -47,6 +49,7 @@ from helpers.analysis.read import Source, read_source
 from helpers.analysis.report import Figure, Stop, html_report, stop_on_error, write_together
 from helpers.analysis.sections import findings, report_sections, trust
 from helpers.analysis.sensitivity import prior_sensitivity, sensitivity_words
+from helpers.analysis.show import Section, show_sections
 from helpers.analysis.tables import (
     all_tables,
     cluster_means,
@@ -69,6 +72,7 @@ __all__ = [
     "NotConverged",
     "Predictions",
     "Progress",
+    "Section",
     "Source",
     "Step",
     "Stop",
@@ -95,7 +99,9 @@ __all__ = [
     "keep_draws",
     "label_draws",
     "menu_tables",
+    "plain_text",
     "plot_clusters",
+    "plot_effects",
     "plot_intervals",
     "plot_menus",
     "plot_over_time",
@@ -112,6 +118,7 @@ __all__ = [
     "scenario_menus",
     "sensitivity_words",
     "share_table",
+    "show_sections",
     "shows_bars",
     "smaller_steps",
     "software_versions",
@@ -120,6 +127,7 @@ __all__ = [
     "take_draws",
     "thin",
     "trust",
+    "wide_range",
     "widen_shares",
     "write_together",
     "write_unfinished",

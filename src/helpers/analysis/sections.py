@@ -59,11 +59,7 @@ def trust(analysis: "Analysis") -> list[str]:
         A paragraph each.
     """
     question = [analysis.choice.question] if analysis.choice.question else []
-    return [*_suspicions(analysis), *question, analysis.checks.predictions.verdict]
-
-
-def _suspicions(analysis: "Analysis") -> list[str]:
-    return [s.message for s in getattr(analysis.source.data, "suspicions", ())]
+    return [*analysis.source.doubts, *question, analysis.checks.predictions.verdict]
 
 
 def findings(analysis: "Analysis") -> str:
@@ -129,7 +125,7 @@ def report_sections(analysis: "Analysis", versions: str = "") -> dict[str, list[
 
 def _asked(analysis: "Analysis") -> list[Any]:
     data = analysis.source.data
-    said = {*_suspicions(analysis), analysis.choice.question}
+    said = {*analysis.source.doubts, analysis.choice.question}
     described = data.describe().rename(columns=lambda name: name.replace("_", " "))
     return [
         f"{data!r}, read from {analysis.source.name}.",
