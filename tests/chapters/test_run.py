@@ -56,8 +56,8 @@ def test_analyse_your_counts_by_parameters(tmp_path):
         random_seed=2,
     )
     assert done.returncode == 0, done.stderr
-    tables = {"checks.csv", "preferences.csv", "shares.csv", "menus.csv"}
-    assert {path.name for path in out.iterdir()} == tables | {"posterior.nc", "report.html"}
+    tables = {"checks.csv", "preferences.csv", "shares.csv", "menus.csv", "effects.csv"}
+    assert {path.name for path in out.iterdir()} > tables | {"posterior.nc", "report.html"}
     menus = pd.read_csv(out / "menus.csv").set_index("category")["probability"]
     assert len(menus) == data.counts.size
     assert (menus["category 3"].to_numpy() == data.available[:, 2]).all()
@@ -80,10 +80,19 @@ def test_bad_file_ends_with_its_message_and_writes_nothing(tmp_path):
     )
     assert done.returncode == 1
     assert (
-        "bad.csv cannot be analysed. Negative counts in row(s) 1, column(s) n_left" in done.stderr
+        "The table cannot be analysed. Negative counts in row(s) 1, column(s) n_left" in done.stderr
     )
     assert "Traceback" not in done.stderr
     assert not out.exists()
+
+
+@pytest.mark.slow
+def test_a_table_may_come_as_columns(tmp_path):
+    """As JSON passes them: here two that cannot be counts, so that nothing is fitted."""
+    table = {"n_left": [1.5, 3.5], "n_right": [4, 3]}
+    done = run("analyse_your_counts", tmp_path, data_path=table)
+    assert done.returncode == 1
+    assert "The table cannot be analysed. Fractional counts in row(s) 0, 1" in done.stderr
 
 
 @pytest.mark.slow
