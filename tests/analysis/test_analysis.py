@@ -24,7 +24,9 @@ from helpers.analysis import (
 )
 
 ROOT = Path(__file__).parents[2]
-RESULTS = {"posterior.nc", "checks.csv", "preferences.csv", "shares.csv", "report.html"}
+TABLES = ("checks", "comparison", "contrasts", "diversion", "ignored", "preferences")
+RESULTS = {f"{name}.csv" for name in (*TABLES, "sensitivity", "shares")}
+RESULTS |= {"posterior.nc", "report.html"}
 
 
 @pytest.fixture
