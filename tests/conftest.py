@@ -5,10 +5,10 @@ import pytest
 # What takes longest comes first, so that no worker is left with it at the end.
 LONGEST_FIRST = [
     "06_profiling",
-    "09_overdispersion_and_time",
+    "11_spanish_elections",
     "07_unknown_availability",
-    "10_spanish_elections",
-    "11_what_if",
+    "09_scatter",
+    "12_what_if",
     "analyse_your_counts",
     "test_analysis",
     "test_run",

@@ -130,6 +130,16 @@ def test_every_loaded_file_is_there(site, pages):
     assert not missing, "\n".join(missing)
 
 
+def test_old_addresses_lead_to_the_new_ones(site):
+    moved = ROOT / "book" / "_moved"
+    assert (stubs := list(moved.rglob("*.html")))
+    for stub in stubs:
+        page = parse(site / stub.relative_to(moved))
+        new = page.find("a")["href"]
+        assert page.find("meta", {"http-equiv": "refresh"})["content"] == f"0; url={new}"
+        assert new != stub.name and (site / stub.parent.relative_to(moved) / new).is_file()
+
+
 def test_one_search_entry(site, pages):
     """A button in the sidebar, or in the header where the sidebar is folded; one form behind."""
     for page in pages:
