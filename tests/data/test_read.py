@@ -135,7 +135,7 @@ class TestNumbers:
     )
     def test_marks_between_thousands_are_refused_and_read_when_asked(self, write, mark, cells):
         path = write("n_a;n_b\n" + "".join(f"{c};{c}\n" for c in cells))
-        with pytest.raises(ValueError, match=r"n_a, n_b.*thousands.*Pass thousands="):
+        with pytest.raises(ValueError, match=r"n_a, n_b.*thousands.*thousands="):
             read_counts(path)
         data = read_counts(path, thousands=mark)
         assert data.counts[:, 1].tolist() == [6518, 7000, 950, 1234567]

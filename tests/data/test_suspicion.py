@@ -220,7 +220,19 @@ class TestTotals:
         assert "the other rows of their year" in said
         assert response(frame, list("abc"), cluster="place", date="year") == ""
 
-    @pytest.mark.parametrize("name", ["Total", "gesamt", "All", "Grand total"])
+    def test_totals_of_blocks_of_rows_are_seen(self):
+        rng = np.random.default_rng(8)
+        blocks = [rng.poisson(300, (4, 3)) for _ in range(3)]
+        counts = [np.vstack([block, block.sum(axis=0)]) for block in blocks]
+        counts.append(sum(block.sum(axis=0) for block in blocks))
+        frame = pd.DataFrame(np.vstack(counts), columns=list("abc"))
+        said = response(frame)
+        assert said.startswith("refused: In every column, row(s) 4, 9, 14, 15 is the sum of other")
+        assert response(frame.drop(index=[4, 9, 14, 15])) == ""
+
+    @pytest.mark.parametrize(
+        "name", ["Total", "gesamt", "All", "Grand total", "Total North", "North total"]
+    )
     def test_rows_called_total_are_warned_of(self, name):
         frame = table(9, 5, 3).assign(place=["u", "v", "w", "x", name])
         said = response(frame, ["c0", "c1", "c2"], cluster="place")
@@ -283,6 +295,18 @@ class TestOverruling:
         assert f"{Suspicion('ranks', 'Ranks?')}" == "Ranks?"
 
 
+class TestRanks:
+    @pytest.mark.parametrize("rest", [np.nan, 0])
+    def test_ranks_of_some_are_ranks(self, rest):
+        rng = np.random.default_rng(9)
+        frame = pd.DataFrame([rng.permutation(6) + 1.0 for _ in range(20)]).add_prefix("c")
+        assert "Are these ranks" in response(frame.where(frame <= 4, rest))
+
+    def test_choices_in_turn_are_none(self):
+        turns = pd.DataFrame({"a": [1, np.nan, 0], "b": [0, 1, 0], "c": [0, 0, 1]})
+        assert response(pd.concat([turns] * 5, ignore_index=True)) == ""
+
+
 class TestNames:
     @pytest.mark.parametrize(
         ("categories", "named"),
@@ -305,6 +329,13 @@ class TestNames:
         frame.loc[3, "c1"] = 7.5
         said = response(frame)
         assert "row(s) 3, column(s) c1" in said and "whole numbers" in said
+
+    def test_text_with_marks_between_thousands_is_no_decimal(self):
+        frame = pd.DataFrame({"a": ["6.518", "7.000", "950"], "b": ["33.000", "4.000", "12"]})
+        assert re.search("refused: .*a, b have points.*thousands", response(frame))
+        long = frame.reset_index().melt("index")
+        with pytest.raises(ValueError, match="value have points"):
+            CategoryCounts.from_long(long, row="index", category="variable", count="value")
 
     def test_per_cent_signs_are_named(self):
         said = response(pd.DataFrame({"a": ["45%", "50 %"], "b": ["55%", "50 %"]}))

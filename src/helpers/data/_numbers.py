@@ -37,28 +37,30 @@ def parse_numbers(
     mark = _grouping(cells)
     if mark is not None and numbers.isna().sum() > cells.isna().sum():
         raise ValueError(
-            f"The column {text.name!r} has {mark_name(mark)} before three digits (such as "
+            f"The column {text.name!r} has {_NAMES[mark]} before three digits (such as "
             f"{cells[_has(cells, mark)].iloc[0]!r}). Pass thousands={mark!r} if they stand between "
             'thousands, or decimal="," if they are decimal commas.'
         )
     return numbers if numbers.isna().equals(cells.isna()) else text.where(cells.notna(), None)
 
 
-def thousands_mark(columns: Sequence[pd.Series]) -> str | None:
-    """Return the mark that stands between thousands in all cells that have it, if there is one."""
-    return _grouping(_stripped(pd.concat(columns))) if columns else None
+def refuse_thousands(columns: Sequence[pd.Series], accepted: bool = False) -> str | None:
+    """
+    Refuse counts such as 33.000, which is thirty-three thousand to some and 33 to others.
 
-
-def example(columns: Sequence[pd.Series], mark: str) -> tuple[str, list[str]]:
-    """Return a cell with the mark, and the columns that have one."""
+    If they are accepted as they are, the mark is returned: it is that of decimals.
+    """
+    mark = _grouping(_stripped(pd.concat(columns))) if columns else None
+    if mark is None or (accepted and mark in ".,"):
+        return mark
     having = [c for c in columns if _has(_stripped(c), mark).any()]
     cells = _stripped(having[0])
-    return str(cells[_has(cells, mark)].iloc[0]), [str(c.name) for c in having]
-
-
-def mark_name(mark: str) -> str:
-    """Name a mark in the plural."""
-    return _NAMES[mark]
+    raise ValueError(
+        f"The counts in column(s) {listing(c.name for c in having)} have {_NAMES[mark]} before "
+        f"three digits (such as {cells[_has(cells, mark)].iloc[0]}), which look like marks between "
+        f"thousands. Read the file with thousands={mark!r} if they are. If they are decimal "
+        'marks, accept=("thousands",) reads them so.'
+    )
 
 
 def _stripped(text: pd.Series) -> pd.Series:

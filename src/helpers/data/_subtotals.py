@@ -6,19 +6,26 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import nnls
 
+from helpers.data._rows import added_up
+
 # Rows that a candidate is looked for in; it is then verified in all.
 _SCREENED = 256
 # Rows with counts that a sum must hold in.
 _ROWS = 5
 # Columns up to which all subsets are tried, and up to which sums of four are.
-_ALL_SUBSETS, _FOURS = 30, 100
+_ALL_SUBSETS, _FOURS = 30, 40
 # Columns up to which, given more rows, a sum is solved for.
 _SOLVED = 150
 # Bits of evidence against coincidence, beyond those that pay for the number of sums tried.
 _MARGIN = 7.0
+# Rows up to which each may be a sum of any others; they are sums in few columns, so that more
+# evidence is wanted.
+_SUMMED, _MARGIN_OF_ROWS = 200, 8.5
 
 
-def subtotals(counts: np.ndarray, available: np.ndarray) -> dict[int, tuple[int, ...]]:
+def subtotals(
+    counts: np.ndarray, available: np.ndarray, rows: int = _ROWS, margin: float = _MARGIN
+) -> dict[int, tuple[int, ...]]:
     """
     Find columns that are the sum of two or more others in every row.
 
@@ -32,6 +39,10 @@ def subtotals(counts: np.ndarray, available: np.ndarray) -> dict[int, tuple[int,
         Counts, 0 off the menu.
     available : numpy.ndarray of bool, shape (R, K)
         Menus; rows in which the total is not on the menu do not count.
+    rows : int
+        Rows with counts of the total that there must be.
+    margin : float
+        Bits of evidence beyond those that pay for the number of sums tried.
 
     Returns
     -------
@@ -42,7 +53,7 @@ def subtotals(counts: np.ndarray, available: np.ndarray) -> dict[int, tuple[int,
     active = np.flatnonzero(counts.any(axis=0))
     # Totals of totals are sums of what is left when the first ones are taken out.
     for _ in range(3):
-        new = dict(_search(counts, available, active))
+        new = dict(_search(counts, available, active, rows, margin))
         if not new:
             break
         found |= new
@@ -50,44 +61,55 @@ def subtotals(counts: np.ndarray, available: np.ndarray) -> dict[int, tuple[int,
     return dict(sorted(found.items()))
 
 
-def total_rows(counts: np.ndarray, labels: Mapping[str, pd.Index]) -> tuple[np.ndarray, str]:
+def total_rows(
+    counts: np.ndarray, available: np.ndarray, labels: Mapping[str, pd.Index]
+) -> dict[int, str]:
     """
-    Find rows that are the sum of the others in every column.
+    Find rows that are the sum of others in every column.
 
     Parameters
     ----------
     counts : numpy.ndarray of int, shape (R, K)
         Counts, 0 off the menu.
-    labels : dict of str to pandas.Index
+    available : numpy.ndarray of bool, shape (R, K)
+        Menus.
+    labels : mapping of str to pandas.Index
         Cluster and date of each row, by name.
 
     Returns
     -------
-    rows : numpy.ndarray of int
-        Positions of such rows.
-    within : str
-        Name of the label within which they are sums; empty for the whole table.
+    dict of int to str
+        Positions of such rows, and of what they are the sum.
     """
-    needed = np.log2(len(counts)) + _MARGIN
+    if len(counts) <= _SUMMED:
+        found = subtotals(counts.T, available.T, rows=2, margin=_MARGIN_OF_ROWS)
+        if found:
+            every = len(counts) - len(found)
+            return {
+                row: "all other rows" if len(parts) >= every else "other rows"
+                for row, parts in found.items()
+            }
     counts = counts // max(1, int(np.gcd.reduce(counts, axis=None)))
-    everything = {"": pd.Index(np.zeros(len(counts), dtype=int))}
-    for name, values in (everything | dict(labels)).items():
-        group, _ = pd.factorize(values)
-        sizes = np.bincount(group)[group]
-        totals = np.zeros((group.max() + 1, counts.shape[1]), dtype=np.int64)
-        np.add.at(totals, group, counts)
-        sums = (2 * counts == totals[group]).all(axis=1) & (sizes >= 3) & counts.any(axis=1)
+    needed = np.log2(len(counts)) + _MARGIN
+    total = counts.sum(axis=0)
+    sums = np.flatnonzero((2 * counts == total).all(axis=1) & counts.any(axis=1))
+    if len(sums) and len(counts) >= 3 and _evidence(counts[sums[0]]) > needed:
+        return {int(sums[0]): "all other rows"}
+    for name, values in labels.items():
         others = [key for key in labels if key != name]
-        if name and others:
-            # Sums within groups are totals if they go by one name, which they do in each group.
-            called = labels[others[0]]
-            for label in called[sums].unique():
-                here = np.asarray(called == label) & (sizes >= 3)
-                if (sums[here].all()) and _evidence(counts[here]) > needed:
-                    return np.flatnonzero(here), name
-        elif not name and sums.any() and _evidence(counts[sums][:1]) > needed:
-            return np.flatnonzero(sums)[:1], name
-    return np.array([], dtype=int), ""
+        if not others:
+            continue
+        group, _ = pd.factorize(values)
+        large = (np.bincount(group) >= 3)[group]
+        halves = 2 * counts == added_up(counts, group)[group]
+        sums = halves.all(axis=1) & large & counts.any(axis=1)
+        # Sums within groups are totals if they go by one name, which they do in each group.
+        called = labels[others[0]]
+        for label in called[sums].unique():
+            here = np.asarray(called == label) & large
+            if sums[here].all() and _evidence(counts[here]) > needed:
+                return {int(i): f"the other rows of their {name}" for i in np.flatnonzero(here)}
+    return {}
 
 
 def _evidence(sums: np.ndarray) -> float:
@@ -96,7 +118,11 @@ def _evidence(sums: np.ndarray) -> float:
 
 
 def _search(
-    counts: np.ndarray, available: np.ndarray, active: np.ndarray
+    counts: np.ndarray,
+    available: np.ndarray,
+    active: np.ndarray,
+    needed: int,
+    margin: float,
 ) -> Iterator[tuple[int, tuple[int, ...]]]:
     """Totals among active columns, with their parts: the fewest first."""
     if len(active) < 3:
@@ -116,7 +142,7 @@ def _search(
         for t in np.flatnonzero(pattern == p):
             where = available[:, active[t]]
             total = counts[where, active[t]]
-            if (total > 0).sum() < _ROWS:
+            if (total > 0).sum() < needed:
                 continue
             solved = _solved(plain, int(t), dependent)
             for parts, price in (*sums.making(int(t)), *solved):
@@ -126,7 +152,7 @@ def _search(
                     continue
                 # The same row again is no further evidence.
                 distinct = np.unique(np.column_stack([total, of]) // unit, axis=0)[:, 0]
-                if _evidence(distinct) > _MARGIN + np.log2(len(active)) + price:
+                if _evidence(distinct) > margin + np.log2(len(active)) + price:
                     yield int(active[t]), tuple(int(k) for k in members)
                     break
 
@@ -176,7 +202,7 @@ class _Sums:
         for left_out, size in [((), 0), *self._few(t, target, least=1)]:
             if target == self.values[list(left_out)].sum():
                 yield tuple(k for k in others if k not in left_out), bits * size
-        yield from ((run, 2 * bits) for run in self._runs(t, others))
+        yield from ((run, bits * size) for run, size in self._runs(t, others))
         if 3 < len(others) < _ALL_SUBSETS:
             yield from ((parts, float(self.n)) for parts in self._any(t, others))
 
@@ -206,14 +232,14 @@ class _Sums:
                         seen.add(parts)
                         yield tuple(sorted(parts)), size
 
-    def _runs(self, t: int, others: Sequence[int]) -> Iterator[tuple[int, ...]]:
-        """Runs of neighbours, where t does not interrupt one."""
+    def _runs(self, t: int, others: Sequence[int]) -> Iterator[tuple[tuple[int, ...], int]]:
+        """Runs of neighbours, which t may interrupt; 1 for those next to t, 2 for others."""
         ends = np.append(np.uint64(0), np.cumsum(self.values[others]))
         position = {int(end): e for e, end in enumerate(ends)}
         for start, end in enumerate(ends + self.values[t]):
             stop = position.get(int(end), 0)
             if stop - start >= 2:
-                yield tuple(others[start:stop])
+                yield tuple(others[start:stop]), 1 if t in (start, stop) else 2
 
     def _any(self, t: int, others: Sequence[int]) -> Iterator[tuple[int, ...]]:
         """All sets: sums of one half are looked up among those of the other."""

@@ -1,10 +1,11 @@
 """Wide and long tables, taken apart into the arguments of CategoryCounts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 from helpers.data._columns import (
     as_list,
@@ -15,6 +16,7 @@ from helpers.data._columns import (
     require_roles,
     row_labels,
 )
+from helpers.data._numbers import refuse_thousands
 from helpers.data.messages import listing, require_known
 from helpers.data.suspicion import refuse_choices
 
@@ -29,6 +31,7 @@ def wide_parts(
     date: str | None,
     predictors: Sequence[str],
     available: Menus | None,
+    accept: Collection[str],
 ) -> dict[str, Any]:
     """Take apart a table with one row per observation and one column per category."""
     require_frame(frame)
@@ -38,6 +41,7 @@ def wide_parts(
     require_roles(frame, roles + _row_roles(cluster, date, predictors))
     rows = row_labels(frame.index)
     refuse_choices(frame[categories])
+    _refuse_marks(frame[categories], accept)
     counts = numbers(frame[categories], rows, "count")
     menus = ~np.isnan(counts)
     if available is not None:
@@ -60,6 +64,7 @@ def long_parts(
     date: str | None,
     predictors: Sequence[str],
     available: str | Menus | None,
+    accept: Collection[str],
 ) -> dict[str, Any]:
     """Take apart a table with one line per row and category."""
     require_frame(frame)
@@ -86,6 +91,7 @@ def long_parts(
         table = table.pivot(index="row", columns="category", values="value")
         return table.reindex(index=labels, columns=columns)
 
+    _refuse_marks(frame[[count]], accept)
     counts = spread(numbers(frame[[count]], lines, "count")[:, 0])
     by_row = frame.drop_duplicates(row).set_index(row)
     menus = counts.notna().to_numpy()
@@ -105,6 +111,14 @@ def long_parts(
         "rows": labels,
         **_row_parts(by_row, cluster, date, predictors),
     }
+
+
+def _refuse_marks(frame: pd.DataFrame, accept: Collection[str]) -> None:
+    """Refuse text such as 33.000 where counts are wanted."""
+    text = [column for _, column in frame.items() if not is_numeric_dtype(column)]
+    refuse_thousands(
+        [column for column in text if column.dtype.kind not in "mM"], "thousands" in accept
+    )
 
 
 def _row_roles(

@@ -132,12 +132,12 @@ def check_menus(available: np.ndarray, categories: Sequence[str], rows: pd.Index
 def checked_clusters(values: Any, rows: pd.Index) -> pd.Categorical:
     """Return a cluster for each row, none of them missing; a categorical keeps its categories."""
     clusters = pd.Categorical(values)
-    names = clusters.categories
-    if not isinstance(getattr(values, "dtype", None), pd.CategoricalDtype) and all(
-        isinstance(name, str) for name in names
-    ):
-        # 2 before 10; "1" before "01", which are as high.
-        clusters = clusters.reorder_categories(natsorted(sorted(names, key=len)))
+    names = list(clusters.categories)
+    given = isinstance(getattr(values, "dtype", None), pd.CategoricalDtype)
+    if not given and all(isinstance(name, str) for name in names):
+        if any(character.isdigit() for name in names for character in name):
+            # 2 before 10; "1" before "01", which are as high.
+            clusters = clusters.reorder_categories(natsorted(sorted(names, key=len)))
     check_length("cluster", clusters, len(rows))
     missing = clusters.codes < 0
     if missing.any():

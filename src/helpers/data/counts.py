@@ -254,7 +254,8 @@ class CategoryCounts:
         >>> data.available[:, 1]
         array([ True, False])
         """
-        parts = wide_parts(frame, categories, cluster, date, predictors, available)
+        accept = checked_accept(accept)
+        parts = wide_parts(frame, categories, cluster, date, predictors, available, accept)
         return cls._judged(accept=accept, **parts)
 
     @classmethod
@@ -320,7 +321,8 @@ class CategoryCounts:
         >>> data.counts
         array([[3, 4]])
         """
-        parts = long_parts(frame, row, category, count, cluster, date, predictors, available)
+        accept, roles = checked_accept(accept), (cluster, date, predictors, available)
+        parts = long_parts(frame, row, category, count, *roles, accept)
         return cls._judged(accept=accept, **parts)
 
     @classmethod

@@ -8,7 +8,7 @@ import pandas as pd
 
 from helpers.data._columns import as_list, require_columns
 from helpers.data._files import Cells, read_cells
-from helpers.data._numbers import example, mark_name, parse_numbers, thousands_mark
+from helpers.data._numbers import parse_numbers, refuse_thousands
 from helpers.data.counts import CategoryCounts
 from helpers.data.messages import listing, require_choice
 from helpers.data.suspicion import checked_accept
@@ -118,7 +118,7 @@ def read_counts(
         require_columns(frame, names, role)
     if thousands is decimal is None:
         texts = [frame[name] for name in dict.fromkeys(counts) if name not in cells.typed]
-        decimal = _decimal(texts, "thousands" in accept)
+        decimal = refuse_thousands(texts, "thousands" in accept)
     frame = _by_role(cells, counts, predictors, flags, decimal, thousands)
     given: dict[str, Any] = {
         "cluster": cluster,
@@ -169,18 +169,3 @@ def _by_role(
         else:
             frame[name] = parse_numbers(frame[name], decimal, thousands)
     return frame
-
-
-def _decimal(columns: list[pd.Series], accepted: bool) -> str | None:
-    """Refuse counts such as 33.000, which is thirty-three thousand to some and 33 to others."""
-    mark = thousands_mark(columns)
-    if mark is None:
-        return None
-    if accepted and mark in ".,":
-        return mark
-    cell, names = example(columns, mark)
-    raise ValueError(
-        f"The counts in column(s) {listing(names)} have {mark_name(mark)} before three digits "
-        f"(such as {cell}), which look like marks between thousands. Pass thousands={mark!r} if "
-        'they are. If they are decimal marks, accept=("thousands",) reads them so.'
-    )

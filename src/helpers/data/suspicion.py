@@ -20,7 +20,7 @@ ACCEPTABLE = ("subtotal", "total_row", "percent", "ranks", "thousands", "date_or
 _TOTAL = re.compile(
     r"(n_)?((grand|sub)[ _-]*)?(total|totals|sum|overall|gesamt|insgesamt|summe|zusammen|totale|"
     r"totaal|suma|somma|ensemble|all|alle|todos|tous|toutes|total general|total général|"
-    r"all (regions|districts|rows|categories|dates))",
+    r"all (regions|districts|rows|categories|dates)|(sub)?totals? .*|.* (sub)?totals?)",
     re.IGNORECASE,
 )
 
@@ -79,7 +79,7 @@ def examine(
     """Find what the arithmetic and the names of a table say against counts of choices."""
     found = [
         *_subtotal_columns(counts, available, categories),
-        *_rows_of_totals(counts, rows, labels),
+        *_rows_of_totals(counts, available, rows, labels),
         _ranks(counts),
         _percent(counts),
     ]
@@ -193,20 +193,17 @@ def _columns(parts: Sequence[int], categories: Sequence[str]) -> str:
 
 
 def _rows_of_totals(
-    counts: np.ndarray, rows: pd.Index, labels: Mapping[str, pd.Index]
+    counts: np.ndarray, available: np.ndarray, rows: pd.Index, labels: Mapping[str, pd.Index]
 ) -> list[Suspicion]:
     if len(counts) < 3:
         return []
     what = "they are totals of other rows, and their choices would count twice. Leave them out."
-    sums, within = total_rows(counts, labels)
-    if len(sums):
-        of = f"the other rows of their {within}" if within else "all other rows"
-        named = _named(sums, rows, labels)
-        return [
-            Suspicion(
-                "total_row", f"In every column, {named} is the sum of {of}: {what}", sure=True
-            )
-        ]
+    found = total_rows(counts, available, labels)
+    if found:
+        sums = np.array(sorted(found))
+        of = next(iter(found.values())) if len(set(found.values())) == 1 else "other rows"
+        text = f"In every column, {_named(sums, rows, labels)} is the sum of {of}: {what}"
+        return [Suspicion("total_row", text, sure=True)]
     out = []
     for name, values in labels.items():
         called = np.array([bool(_TOTAL.fullmatch(str(v).strip())) for v in values.unique()])
@@ -229,15 +226,23 @@ def _named(which: np.ndarray, rows: pd.Index, labels: Mapping[str, pd.Index]) ->
 
 
 def _ranks(counts: np.ndarray) -> Suspicion | None:
-    n_rows, n_categories = counts.shape
-    in_order = np.arange(1, n_categories + 1)
-    if min(n_rows, n_categories) < 3 or (np.sort(counts, axis=1) != in_order).any():
+    ranked = (counts > 0).sum(axis=1)
+    in_order = np.arange(1, counts.shape[1] + 1)
+    filled = np.sort(np.where(counts > 0, counts, counts.shape[1] + 1), axis=1)
+    # Where not all were ranked, the rest may be 0 or empty.
+    if (
+        (ranked >= 3).sum() < 3
+        or (ranked < 2).any()
+        or (np.where(in_order <= ranked[:, None], filled, in_order) != in_order).any()
+    ):
         return None
+    most = f"{ranked.min()}" + ("" if ranked.min() == ranked.max() else f" to {ranked.max()}")
     return Suspicion(
         "ranks",
-        f"Are these ranks? Each row holds the numbers from 1 to {n_categories} once, and ranks are "
-        "no counts: the least liked would seem the most chosen. Give a row for each choice in "
-        "turn: 1 for what was chosen, 0 for the rest, empty cells for what had been chosen before.",
+        f"Are these ranks? Each row holds the numbers from 1 to its number of choices ({most}) "
+        "once, and ranks are no counts: the least liked would seem the most chosen. Give a row for "
+        "each choice in turn: 1 for what was chosen, 0 for the rest, empty cells for what had been "
+        "chosen before.",
     )
 
 
@@ -245,7 +250,8 @@ def _percent(counts: np.ndarray) -> Suspicion | None:
     n_rows, n_categories = counts.shape
     totals = counts.sum(axis=1)
     off = np.abs(totals - 100)
-    rounded = (off <= n_categories / 2).all() and (n_rows >= 3 or (off == 0).all() and n_rows == 2)
+    rounded = (off <= min(n_categories / 2, 4)).all()
+    rounded = rounded and (n_rows >= 3 or (n_rows == 2 and (off == 0).all()))
     alike = (totals == totals[0]).all()
     if not rounded and n_rows >= 5 and (totals >= 85).all() and (totals <= 102).all():
         # Per cent of some of the answers. Totals of people who came by themselves differ more.
