@@ -208,6 +208,20 @@ def test_rows_that_make_no_sense_are_refused(change, message):
         what_if(idata, model, list(NAMES), rows=frame)
 
 
+def test_dates_of_new_rows_are_read_as_those_of_the_table():
+    _, model, idata = fitted(draws=2)
+    frame = pd.DataFrame({"cluster": ["u", "v", "w"], "km": 1.0})
+    written = [
+        ["01.01.2002", "01.02.2004", "13.01.2005"],
+        ["2002-01-01", "2004-02-01", "2005-01-13"],
+    ]
+    answers = [
+        what_if(idata, model, list(NAMES), rows=frame.assign(date=dates), random_seed=1)
+        for dates in written
+    ]
+    np.testing.assert_array_equal(answers[0]["share"], answers[1]["share"])
+
+
 def test_draw_counts_gives_nothing_to_a_share_of_nothing():
     rng = np.random.default_rng(1)
     share = np.array([[0.1, 0.2, 0.7, 0.0]] * 5_000)

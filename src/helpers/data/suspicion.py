@@ -236,11 +236,11 @@ def _ranks(counts: np.ndarray) -> Suspicion | None:
         or (np.where(in_order <= ranked[:, None], filled, in_order) != in_order).any()
     ):
         return None
-    most = f"{ranked.min()}" + ("" if ranked.min() == ranked.max() else f" to {ranked.max()}")
+    most = ranked.max() if ranked.min() == ranked.max() else "the number of its choices"
     return Suspicion(
         "ranks",
-        f"Are these ranks? Each row holds the numbers from 1 to its number of choices ({most}) "
-        "once, and ranks are no counts: the least liked would seem the most chosen. Give a row for "
+        f"Are these ranks? Each row holds the numbers from 1 to {most} once, and ranks are no "
+        "counts: the least liked would seem the most chosen. Give a row for "
         "each choice in turn: 1 for what was chosen, 0 for the rest, empty cells for what had been "
         "chosen before.",
     )

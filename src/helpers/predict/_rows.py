@@ -9,6 +9,7 @@ import pandas as pd
 import pymc as pm
 import xarray as xr
 
+from helpers.data.dates import parse_dates
 from helpers.data.messages import require_known
 from helpers.effects.drift import walk_at
 from helpers.effects.rows import draw_new_scatter, draw_scatter
@@ -144,12 +145,20 @@ class _NewRows:
         if by_date:
             self.dates = pd.Index(model.coords["date"])
             self.date = pd.Index(frame["date"])
-            if isinstance(self.dates, pd.DatetimeIndex):
-                self.date = pd.DatetimeIndex(pd.to_datetime(self.date))
             if self.date.isna().any():
                 raise ValueError(
                     f"The date is missing in new row(s) {self._where(self.date.isna())}."
                 )
+            if not all(isinstance(date, str) for date in self.dates):
+                self.date = self._as_read(self.date)
+
+    def _as_read(self, dates):
+        """Dates as the table's were read: 01.02.2016 is the first of February."""
+        read, _ = parse_dates(dates)
+        timed = isinstance(self.dates, pd.DatetimeIndex)
+        if timed and not isinstance(read, pd.DatetimeIndex):
+            return pd.DatetimeIndex(pd.to_datetime(dates))
+        return read
 
     def _where(self, bad):
         return self.labels[np.asarray(bad)][:5].tolist()
