@@ -19,6 +19,9 @@ def parse_numbers(
 ) -> pd.Series:
     """Return numbers where all cells are numbers, else the cells as they are."""
     cells = _stripped(text)
+    plain = pd.to_numeric(cells, errors="coerce")
+    if thousands is None and decimal in (None, ".") and plain.isna().equals(cells.isna()):
+        return plain
     if thousands is not None:
         cells = _without(cells, thousands, str(text.name))
     if decimal is None and _all_match(cells, ",", r"[+-]?\d*,\d*"):
