@@ -6,6 +6,8 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from helpers import CategoryCounts, read_counts, simulate_counts
 
@@ -120,6 +122,18 @@ class TestLabels:
         assert list(CategoryCounts.from_wide(frame, ["a", "b"], cluster="c").cluster) == [10, 2]
         text = CategoryCounts.from_wide(frame, ["a", "b"], cluster="d").cluster
         assert list(text.categories) == ["2", "10"]
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(
+    labels=st.lists(st.text("01E+-.,;|$'\"é aN", min_size=1, max_size=6), min_size=2, max_size=6),
+    separator=st.sampled_from([",", ";", "\t"]),
+)
+def test_any_label_comes_back_as_it_was(tmp_path_factory, labels, separator):
+    path = tmp_path_factory.mktemp("labels") / "table.csv"
+    frame = pd.DataFrame({"place": labels, "n_a": 3, "n_b": 4})
+    frame.to_csv(path, index=False, sep=separator)
+    assert list(read_counts(path, cluster="place").cluster) == labels
 
 
 class TestNumbers:

@@ -321,6 +321,17 @@ class TestNames:
         said = response(frame, categories)
         assert all(words in said for words in named), said
 
+    def test_spellings_of_one_name_are_pointed_out(self):
+        frame = table(9, 4, 3).assign(place=["North", "north ", "South", "01"])
+        said = response(frame, ["c0", "c1", "c2"], cluster="place")
+        assert said.startswith("warned: ")
+        assert "In place, the labels 'North' and 'north ' differ in capitals or spaces" in said
+        assert response(frame, ["c0", "c1", "c2"], cluster="place", accept="spelling") == ""
+        columns = {"c0": "Soup", "c1": "soup"}
+        assert "'Soup' and 'soup' differ" in response(table(9, 4, 3).rename(columns=columns))
+        codes = frame.assign(place=["01", "1", "1a", "1A"])
+        assert response(codes, ["c0", "c1", "c2"], cluster="place") == ""
+
     def test_numbers_that_are_names_are_names(self):
         assert response(pd.DataFrame({1: [3, 4], 2: [5, 6]}), [1, 2]) == ""
 

@@ -14,7 +14,7 @@ from helpers.data.messages import listing
 __all__ = ["ACCEPTABLE", "Suspicion"]
 
 # Kinds of suspicion that can be overruled by name.
-ACCEPTABLE = ("subtotal", "total_row", "percent", "ranks", "thousands", "date_order")
+ACCEPTABLE = ("subtotal", "total_row", "percent", "ranks", "spelling", "thousands", "date_order")
 
 # What rows or columns with a total are called.
 _TOTAL = re.compile(
@@ -82,6 +82,8 @@ def examine(
         *_rows_of_totals(counts, available, rows, labels),
         _ranks(counts),
         _percent(counts),
+        _spelling("The categories", categories),
+        *(_spelling(f"In {name}, the labels", values.unique()) for name, values in labels.items()),
     ]
     return [suspicion for suspicion in found if suspicion is not None]
 
@@ -266,4 +268,20 @@ def _percent(counts: np.ndarray) -> Suspicion | None:
         f"Are these per cent? The totals of all rows are {seen}. Per cent are no counts: their "
         "intervals would be those of some 100 people in each row. Multiply each row by the number "
         "of people asked and round. If that many were asked, accept the table as it is.",
+    )
+
+
+def _spelling(what: str, names: Iterable) -> Suspicion | None:
+    """Names of three letters or more that differ in capitals and spaces only."""
+    alike: dict[str, list[str]] = {}
+    for name in names:
+        if isinstance(name, str) and sum(map(str.isalpha, name)) >= 3:
+            alike.setdefault(" ".join(name.casefold().split()), []).append(name)
+    pairs = [" and ".join(map(repr, same)) for same in alike.values() if len(same) > 1]
+    if not pairs:
+        return None
+    return Suspicion(
+        "spelling",
+        f"{what} {listing(pairs, 3)} differ in capitals or spaces only: if they are one, spell "
+        "them alike.",
     )
