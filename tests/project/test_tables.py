@@ -248,6 +248,15 @@ def test_hidden_cells_are_those_that_the_script_hides():
     assert (table["inside_50"] < table["inside_89"]).all()
 
 
+def test_study_of_likelihoods_has_every_pair_once_for_each_seed():
+    study = pd.read_csv(DATA / "likelihood_study.csv")
+    models = load(DATA / "build" / "likelihood_study.py").MODELS
+    assert not study.duplicated(["seed", "truth", "fitted"]).any()
+    assert set(study["fitted"]) == set(study["truth"]) == set(models)
+    assert (study.groupby(["truth", "seed"]).size() == len(models)).all()
+    assert study[["realised_inside", "mean_inside"]].isin(np.arange(6) / 5).all(axis=None)
+
+
 def test_codings_have_the_plain_shares_of_their_tables(votes, alternative, table):
     codings = pd.read_csv(DATA / "spain_codings.csv", parse_dates=["date"])
     assert codings["latent"].between(codings["low"], codings["high"]).all()
