@@ -432,7 +432,9 @@ def _cut(table: pd.DataFrame) -> pd.DataFrame:
     if len(table) <= _LINES:
         return table
     more = f"and {len(table) - _LINES:,} more lines, which are in the files"
-    return table.iloc[:_LINES].rename_axis(index=None, columns=more)
+    first = table.iloc[:_LINES].rename_axis(columns=more)
+    first.index.names = [None] * first.index.nlevels
+    return first
 
 
 def _figure(ax: Axes, caption: str, alt: str) -> Figure:
