@@ -132,7 +132,7 @@ class CategoryCounts:
         accept: str | Iterable[str] = (),
         noted: Iterable[Suspicion] = (),
     ):
-        counts, available = np.asarray(counts), np.asarray(available)
+        counts, available, noted = np.asarray(counts), np.asarray(available), tuple(noted)
         labels = [cluster_name, date_name, *map(str, () if predictors is None else predictors)]
         categories = checked_categories(categories, labels)
         check_shapes(counts, available, len(categories))
@@ -148,8 +148,8 @@ class CategoryCounts:
             date_name = date_name or "date"
             check_length("date", date, len(rows))
             date, guess = parse_dates(date, date_name, rows)
-            note = Suspicion("date_order", guess)
-            noted = (*noted, note) if guess and note not in noted else noted
+            if guess and all(note.kind != "date_order" for note in noted):
+                noted = (*noted, Suspicion("date_order", guess))
         predictors = checked_predictors(predictors, rows)
         row_weights = checked_weights(row_weights, len(rows))
         for array in (counts, available, row_weights):
@@ -168,7 +168,7 @@ class CategoryCounts:
             date_name=date_name,
             row_weights=row_weights,
             accept=checked_accept(accept),
-            noted=tuple(noted),
+            noted=noted,
         )
 
     def __repr__(self) -> str:
