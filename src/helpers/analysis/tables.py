@@ -299,21 +299,18 @@ def share_table(
 def _shares(rows: xr.Dataset, menus: Mapping[str, Any]) -> pd.DataFrame:
     """Shares under the rows' own menus, and of the named scenarios."""
     own, given = rows["expected"], rows.get("scenario", xr.DataArray([])).to_numpy()
-    parts = []
-    for name in (_OWN_MENUS, *menus):
+    without = own + rows["moved"].where(rows["removed"] != rows["category"], -own)
+    of_scenario = [own]
+    for name in menus:
         if name in given:
-            share = rows["share"].sel(scenario=name, drop=True)
-        elif name == _OWN_MENUS:
-            share = own
+            of_scenario.append(rows["share"].sel(scenario=name, drop=True))
         elif name == _FULL:
-            share = rows["latent"]
+            of_scenario.append(rows["latent"])
         else:
-            removed = name.removeprefix(_WITHOUT)
-            share = own + rows["moved"].sel(removed=removed, drop=True)
-            share = share.where(share["category"] != removed, 0)
-        parts.append(interval_table(share).reset_index().assign(scenario=name))
-    shares = pd.concat(parts, ignore_index=True)
-    return shares[["scenario", "category", "mean", "low", "high"]].assign(at=rows.attrs["at"])
+            of_scenario.append(without.sel(removed=name.removeprefix(_WITHOUT), drop=True))
+    names = pd.Index([_OWN_MENUS, *menus], name="scenario")
+    shares = interval_table(xr.concat(of_scenario, names).transpose(..., "scenario", "category"))
+    return shares.reset_index().assign(at=rows.attrs["at"])
 
 
 def widen_shares(shares: pd.DataFrame) -> pd.DataFrame:

@@ -78,12 +78,8 @@ def interval_table(draws: xr.DataArray, *, prob: float = INTERVAL) -> pd.DataFra
     Rome  50.0  10.0  90.0
     """
     sample = ("chain", "draw")
-    low, high = _ends(prob)
-    table = {
-        "mean": draws.mean(sample),
-        "low": draws.quantile(low, sample),
-        "high": draws.quantile(high, sample),
-    }
+    low, high = draws.quantile(_ends(prob), sample).transpose("quantile", ...)
+    table = {"mean": draws.mean(sample), "low": low, "high": high}
     return pd.DataFrame(
         {k: v.drop_vars("quantile", errors="ignore").to_series() for k, v in table.items()}
     )
