@@ -214,3 +214,5 @@ def test_draws_that_must_not_be_used_are_kept_for_a_look(fit, monkeypatch, tmp_p
     error = diverged("; ".join([*(f"x{i} has ess_bulk 3" for i in range(12)), "and 3 more"]))
     assert error.suggested == {"draws": 4_000, "tune": 4_000}
     assert "x3 has ess_bulk 3; and 11 more. Run" in str(error)
+    assert "`spreads`" not in str(error)
+    assert "With `spreads` as contrast" in str(diverged("intercept_spread has R-hat 1.1"))

@@ -24,15 +24,14 @@ from helpers.analysis.figures import (
 )
 from helpers.analysis.fit import (
     Fit,
-    NotConverged,
     build_model,
     expected_time,
     fit_choice,
     sample,
     sampling_settings,
-    smaller_steps,
     thin,
 )
+from helpers.analysis.gate import NotConverged, not_converged, smaller_steps
 from helpers.analysis.labels import plain_text, wide_range
 from helpers.analysis.options import PARTS, AnalysisOptions
 from helpers.analysis.posterior import (
@@ -99,6 +98,7 @@ __all__ = [
     "keep_draws",
     "label_draws",
     "menu_tables",
+    "not_converged",
     "plain_text",
     "plot_clusters",
     "plot_effects",

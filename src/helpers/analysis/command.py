@@ -12,7 +12,7 @@ import click
 import matplotlib
 
 from helpers.analysis.analysis import analyse
-from helpers.analysis.fit import NotConverged
+from helpers.analysis.gate import NotConverged
 from helpers.analysis.options import PARTS, AnalysisOptions
 from helpers.analysis.posterior import Unfinished
 

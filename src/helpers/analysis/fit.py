@@ -1,6 +1,5 @@
 """The chosen regression as a model, and draws from it."""
 
-import re
 import signal
 import threading
 import warnings
@@ -16,6 +15,7 @@ import pytensor
 import xarray as xr
 
 from helpers.analysis.choose import Choice
+from helpers.analysis.gate import not_converged, smaller_steps
 from helpers.analysis.options import AnalysisOptions
 from helpers.analysis.posterior import label_draws, read_posterior, write_unfinished
 from helpers.analysis.progress import shows_bars
@@ -27,13 +27,11 @@ from helpers.models.regression import masked_regression
 
 __all__ = [
     "Fit",
-    "NotConverged",
     "build_model",
     "expected_time",
     "fit_choice",
     "sample",
     "sampling_settings",
-    "smaller_steps",
     "thin",
 ]
 
@@ -59,26 +57,6 @@ class Fit:
     model: pm.Model
     idata: xr.DataTree
     convergence: pd.DataFrame
-
-
-class NotConverged(ConvergenceError):
-    """
-    Draws that must not be used, with what to try next.
-
-    Attributes
-    ----------
-    reason : str
-        What is wrong with them.
-    suggested : dict
-        Options of another run.
-    where : str
-        Where the draws are kept.
-    """
-
-    def __init__(self, reason: str, suggested: dict[str, Any], where: str):
-        self.reason, self.suggested, self.where = reason, suggested, where
-        options = ", ".join(f"{name}={value}" for name, value in suggested.items())
-        super().__init__(f"{reason}. Run it again with {options}. {where}")
 
 
 def build_model(choice: Choice) -> pm.Model:
@@ -206,33 +184,9 @@ def fit_choice(choice: Choice, options: AnalysisOptions | None = None) -> Fit:
     try:
         convergence = check_convergence(idata)
     except ConvergenceError as error:
-        reason = _shortened(str(error).partition(". Try ")[0])
         _, where = write_unfinished(idata, options.output_dir)
-        raise NotConverged(reason, _next_try(reason, idata, options), where) from None
+        raise not_converged(error, choice, idata, options, where) from None
     return Fit(choice, model, idata, convergence)
-
-
-def _shortened(reason: str, limit: int = 4) -> str:
-    """The first problems of a list of them."""
-    problems = reason.split("; ")
-    more = len(problems) - limit
-    if more <= 0:
-        return reason
-    if found := re.fullmatch(r"and (\d+) more", problems[-1]):
-        more += int(found[1]) - 1
-    return "; ".join([*problems[:limit], f"and {more} more"])
-
-
-def _next_try(reason: str, idata: xr.DataTree, options: AnalysisOptions) -> dict[str, Any]:
-    """Options that may mend a run: smaller steps if it diverged, more draws if it was short."""
-    used = idata["posterior"].attrs
-    tried = smaller_steps(
-        int(used.get("tune", options.tune)),
-        float(used.get("target_accept", options.target_accept)),
-    )
-    if "divergent" in reason:
-        return {name: tried[name] for name in ("target_accept", "tune")}
-    return {"draws": 2 * options.draws, "tune": tried["tune"]}
 
 
 def sampling_settings(
@@ -344,32 +298,6 @@ def sample(
     settings = f"Four chains of {draws:,} draws after {words}"
     idata["posterior"].attrs.update(settings=settings, **used)
     return idata
-
-
-def smaller_steps(tune: int, target_accept: float) -> dict[str, Any]:
-    """
-    Say what to try after settings that did not do.
-
-    Parameters
-    ----------
-    tune : int
-        Draws of tuning.
-    target_accept : float
-        Target acceptance.
-
-    Returns
-    -------
-    dict
-        ``tune``, twice as many, and ``target_accept``, the next nearer to 1.
-
-    Examples
-    --------
-    >>> from helpers.analysis import smaller_steps
-    >>> smaller_steps(1_000, 0.8)
-    {'tune': 2000, 'target_accept': 0.95}
-    """
-    nearer = [share for share in (0.95, 0.99, 0.999) if share > target_accept]
-    return {"tune": 2 * tune, "target_accept": nearer[0] if nearer else target_accept}
 
 
 def _sample(model: pm.Model, names: list[str], settings: dict[str, Any]) -> xr.DataTree:
