@@ -1,6 +1,7 @@
 """CategoryCounts: what goes in comes out, and its views say what is there."""
 
 import string
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -289,3 +290,29 @@ class TestViews:
             data.counts[0, 0] = 5
         with pytest.raises(AttributeError):
             data.counts = np.ones((4, 3))
+
+
+def test_rows_can_be_replaced():
+    """Rows that each stand for themselves do so in a part of the table, too."""
+    table = pd.DataFrame({"a": [1, 2, 3], "b": [4, 5, 6], "c": [1, 0, 2]})
+    data = CategoryCounts.from_wide(table, list("abc"))
+    part = replace(
+        data,
+        counts=data.counts[1:],
+        available=data.available[1:],
+        predictors=None,
+        rows=data.rows[1:],
+    )
+    assert part.row_weights.tolist() == [1, 1]
+    twice = pd.concat([table, table]).assign(shop=["x", "y", "z"] * 2)
+    summed = CategoryCounts.from_wide(twice, list("abc"), cluster="shop").collapse()
+    assert summed.row_weights.tolist() == [2, 2, 2]
+    with pytest.raises(ValueError, match="row weights must have one entry per row"):
+        replace(
+            summed,
+            counts=summed.counts[:2],
+            available=summed.available[:2],
+            cluster=summed.cluster[:2],
+            predictors=None,
+            rows=summed.rows[:2],
+        )

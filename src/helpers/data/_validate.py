@@ -168,6 +168,8 @@ def checked_weights(weights: ArrayLike | None, n_rows: int) -> np.ndarray:
     if weights is None:
         return np.ones(n_rows, dtype=np.int64)
     values = np.array(weights)
+    if values.ndim == 1 and (values == 1).all():
+        return np.ones(n_rows, dtype=np.int64)  # of other rows, by `dataclasses.replace`
     check_length("row weights", values, n_rows)
     if values.ndim != 1 or (values < 1).any() or (values != np.floor(values)).any():
         raise ValueError("Row weights must be positive whole numbers: the rows that were added up.")
