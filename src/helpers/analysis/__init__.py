@@ -33,7 +33,7 @@ from helpers.analysis.fit import (
 )
 from helpers.analysis.gate import NotConverged, not_converged, smaller_steps
 from helpers.analysis.labels import plain_text, wide_range
-from helpers.analysis.options import PARTS, AnalysisOptions
+from helpers.analysis.options import PARTS, AnalysisOptions, describe_options
 from helpers.analysis.posterior import (
     Unfinished,
     checksum,
@@ -86,6 +86,7 @@ __all__ = [
     "comparison_table",
     "conclude",
     "contrast_table",
+    "describe_options",
     "diversion_table",
     "effect_table",
     "effect_words",

@@ -15,7 +15,7 @@ import xarray as xr
 from helpers.analysis.check import Checks, check_predictions
 from helpers.analysis.choose import Choice, choose
 from helpers.analysis.fit import Fit, expected_time, fit_choice
-from helpers.analysis.options import AnalysisOptions
+from helpers.analysis.options import AnalysisOptions, describe_options
 from helpers.analysis.posterior import keep_draws, software_versions
 from helpers.analysis.progress import Progress
 from helpers.analysis.read import Source, read_source
@@ -183,7 +183,7 @@ def analyse(
     source : path, pandas.DataFrame, CategoryCounts or Source
         The table: a file, or what :func:`read_source` takes besides.
     **options
-        Those of :class:`AnalysisOptions`, by name, such as ``cluster="shop"``.
+        Those of :class:`AnalysisOptions` by name.
 
     Returns
     -------
@@ -308,3 +308,5 @@ def _signature() -> inspect.Signature:
 
 
 analyse.__signature__ = _signature()  # type: ignore[attr-defined]
+_doc = inspect.cleandoc(analyse.__doc__ or "").partition("**options")
+analyse.__doc__ = f"\n{_doc[0]}{describe_options()}\n{_doc[2].partition('.\n')[2]}\n"

@@ -12,7 +12,7 @@ from helpers.data.messages import require_choice
 from helpers.data.suspicion import ACCEPTABLE
 from helpers.models.options import CHOICES
 
-__all__ = ["PARTS", "AnalysisOptions"]
+__all__ = ["PARTS", "AnalysisOptions", "describe_options"]
 
 PARTS = TABLE, MODEL, RUN = "The table", "The model", "The run"
 
@@ -356,22 +356,35 @@ _KINDS = {
 }
 
 
-def _describe() -> str:
-    """Options as numpydoc has attributes."""
-    lines = ["", "", "Attributes", "----------"]
+def describe_options() -> str:
+    """
+    Describe each option as numpydoc describes a parameter.
+
+    Returns
+    -------
+    str
+        Lines without a heading, for docstrings.
+
+    Examples
+    --------
+    >>> from helpers.analysis import describe_options
+    >>> print("\\n".join(describe_options().splitlines()[:2]))
+    categories : tuple of str, default ()
+        Columns of counts; if not given, every column whose name starts with n_.
+    """
+    lines = []
     for each in fields(AnalysisOptions):
         about = each.metadata
         kind = _KINDS.get(about["kind"], "")
         if about["choices"]:
             kind = "{" + ", ".join(f'"{choice}"' for choice in about["choices"]) + "}"
-        lines += [f"{each.name} : {kind}, default {each.default!r}"]
-        lines += textwrap.wrap(
-            f"{about['text'][0].upper()}{about['text'][1:]}.",
-            96,
-            initial_indent="    ",
-            subsequent_indent="    ",
-        )
+        lines.append(f"{each.name} : {kind}, default {each.default!r}")
+        text = f"{about['text'][0].upper()}{about['text'][1:]}."
+        lines += textwrap.wrap(text, 96, initial_indent=" " * 4, subsequent_indent=" " * 4)
     return "\n".join(lines)
 
 
-AnalysisOptions.__doc__ = inspect.cleandoc(AnalysisOptions.__doc__ or "") + _describe()
+AnalysisOptions.__doc__ = (
+    f"\n{inspect.cleandoc(AnalysisOptions.__doc__ or '')}\n\nAttributes\n----------\n"
+    f"{describe_options()}\n"
+)
