@@ -75,7 +75,8 @@ def test_clusters_differ_by_their_intercepts(fit):
 
 def test_dates_are_compared_from_end_to_end_and_one_by_one(fit):
     """Each date for all clusters, weighted by their totals."""
-    over_time = fit.tables["preferences_over_time"]
+    over_time = fit.tables["preferences_over_time"].copy()
+    over_time["date"] = over_time["date"].dt.strftime("%Y-%m-%d")
     dates = over_time["date"].unique()
     lines = fit.tables["contrasts"].query("between == 'dates'")
     pairs = list(zip(lines["one"], lines["other"], strict=True))[::3]

@@ -70,6 +70,8 @@ def _differences(draws: Draws) -> Iterator[tuple[str, Any, Any, xr.DataArray]]:
                 yield "clusters", names[one], names[other], operator.sub(*sides)
     if dates is not None:
         labels = pd.Index(dates["date"].to_numpy())
+        if isinstance(labels, pd.DatetimeIndex) and (labels == labels.normalize()).all():
+            labels = labels.strftime("%Y-%m-%d")
         pairs = [(len(labels) - 1, 0)] * (len(labels) > 2)
         for one, other in [*pairs, *((d, d - 1) for d in range(1, len(labels)))]:
             sides = (dates.isel(date=d, drop=True) for d in (one, other))

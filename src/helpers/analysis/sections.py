@@ -372,8 +372,9 @@ def _priors(analysis: "Analysis") -> list[Any]:
     return [
         sensitivity_words(table),
         "How much the preferences over all rows change if the prior or the likelihood is made a "
-        "little stronger or weaker (power-scaling). 0.05 and more counts.",
-        _cut(table.set_index("category").round(3)),
+        "little stronger or weaker (power-scaling). 0.05 and more counts if it exceeds what "
+        "chance makes of as many draws.",
+        _cut(table.set_index("category").rename(columns=lambda n: n.replace("_", " ")).round(3)),
     ]
 
 

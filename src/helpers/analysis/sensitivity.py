@@ -66,9 +66,9 @@ def prior_sensitivity(
         either (missing if not looked at, as with all but the 100 most preferred categories);
         ``prior_by_chance`` and ``likelihood_by_chance``, the largest change that shuffled weights
         led to, which with few draws is large; and ``reading``: "rests on the counts", "rests on the
-        prior", "prior and counts disagree", "no more than chance", "changes with the prior" (if
-        the likelihood was not looked at) or "not looked at". A change counts from 0.05, and if it
-        exceeds what chance leads to.
+        prior", "prior and counts disagree", "changes with the prior" (if nobody can tell whether
+        it changes with the likelihood), "no more than chance" or "not looked at". A change counts
+        from 0.05, and if it exceeds what chance leads to.
 
     References
     ----------
@@ -117,13 +117,21 @@ def _scaled(
         return out, np.nan
     rng = np.random.default_rng(0)  # of the shuffles alone
     density = log_density.to_numpy()
-    shuffled = [rng.permuted(density.ravel()).reshape(density.shape) for _ in range(_SHUFFLES)]
+    shuffled = [_shuffled(density, rng) for _ in range(_SHUFFLES)]
     values = latent.transpose("chain", "draw", "category").to_numpy()
     largest = np.argsort(-values.mean(axis=(0, 1)))[:_MOST]
     out[largest] = _sensitivity(values[..., largest], group, density)
     # What chance does depends on the weights, and hardly on what they are given to.
     by_chance = max(_sensitivity(values[..., :1], group, d)[0] for d in shuffled)
     return out, by_chance
+
+
+def _shuffled(density: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Chains in another order, each turned by part of its length: draws stay as alike as before."""
+    size = density.shape[1]
+    shifts = rng.integers(max(1, size // 10), max(2, size - size // 10), len(density))
+    turned = [np.roll(chain, shift) for chain, shift in zip(density, shifts, strict=True)]
+    return rng.permutation(np.array(turned))
 
 
 def _sensitivity(values: np.ndarray, group: str, log_density: np.ndarray) -> np.ndarray:
@@ -142,9 +150,9 @@ def _reading(line: Mapping[Any, Any]) -> str:
         return "not looked at"
     if not changes["prior"]:
         return "rests on the counts" if line["prior"] < _THRESHOLD else "no more than chance"
-    if np.isnan(line["likelihood"]):
-        return "changes with the prior"
-    return "prior and counts disagree" if changes["likelihood"] else "rests on the prior"
+    if changes["likelihood"]:
+        return "prior and counts disagree"
+    return "rests on the prior" if line["likelihood"] < _THRESHOLD else "changes with the prior"
 
 
 def sensitivity_words(table: pd.DataFrame) -> str:
@@ -199,7 +207,10 @@ _WORDS = {
         "The preference for {} changes with the prior and with the likelihood: the two pull in "
         "different directions, so look at both."
     ),
-    "changes with the prior": "The preference for {} changes with the prior.",
+    "changes with the prior": (
+        "The preference for {} changes with the prior; whether it changes with the counts cannot "
+        "be told."
+    ),
     "no more than chance": (
         "For the preference for {} it cannot be told: with as few draws as were looked at, chance "
         "alone makes changes as large."
