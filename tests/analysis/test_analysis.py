@@ -16,11 +16,9 @@ from helpers.analysis import (
     Checks,
     Predictions,
     Source,
+    all_tables,
     analyse,
     choose,
-    menu_tables,
-    preference_tables,
-    share_table,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -160,10 +158,7 @@ def unfitted(request, prior_of):
     checks = Checks(convergence, Predictions(counts, table, np.zeros(len(data))))
     if request.param == "known":
         choice = replace(choice, question="Was it on the menu?")
-    tables = preference_tables(choice, model, idata)
-    tables["shares"] = share_table(data, model, idata)
-    if request.param == "unknown":
-        tables |= menu_tables(model, idata)
+    tables = all_tables(choice, model, idata, predictions=checks.predictions, random_seed=1)
     return Analysis(source, choice, model, idata, checks, tables)
 
 
@@ -187,15 +182,15 @@ def test_summary(unfitted):
 def test_files_hold_the_tables(unfitted, tmp_path):
     written = unfitted.write(tmp_path / "new/out")
     unknown = unfitted.choice.availability == "unknown"
-    more = "menus.csv" if unknown else "preferences_over_time.csv"
-    assert {path.name for path in written} == RESULTS | {more}
+    more = {"menus.csv"} if unknown else {"effects.csv", "preferences_over_time.csv"}
+    assert {path.name for path in written} == RESULTS | more
     for path in written:
         if path.suffix == ".csv" and path.stem != "checks":
             table = pd.read_csv(path)
             expected = unfitted.tables[path.stem]
             assert list(table) == list(expected)
-            values = "probability" if path.stem == "menus" else "mean"
-            np.testing.assert_allclose(table[values], expected[values])
+            numbers = list(expected.select_dtypes("number"))
+            np.testing.assert_allclose(table[numbers], expected[numbers])
     checks = pd.read_csv(tmp_path / "new/out/checks.csv")
     assert list(checks) == ["category", *unfitted.checks.predictions.table]
     assert checks["verdict"].tolist() == ["fits", "more", "shifted"]
