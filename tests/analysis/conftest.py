@@ -4,7 +4,7 @@ import pymc as pm
 import pytest
 from pytensor.compile.mode import Mode
 
-from helpers.analysis import build_model
+from helpers.analysis import all_tables, build_model
 
 
 @pytest.fixture(scope="session")
@@ -20,3 +20,16 @@ def prior_of():
         return model, idata
 
     return prior
+
+
+@pytest.fixture(scope="session")
+def tables_of():
+    """All tables, with a short look at the priors' weight, which takes its time."""
+
+    def tables(*args, **options):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("helpers.analysis.sensitivity._SHUFFLES", 2)
+            patch.setattr("helpers.analysis.sensitivity._MOST", 2)
+            return all_tables(*args, **options)
+
+    return tables

@@ -8,7 +8,7 @@ import pytest
 from scipy.optimize import minimize
 
 from helpers import CategoryCounts, simulate_counts
-from helpers.analysis import all_tables, choose
+from helpers.analysis import choose
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -24,7 +24,7 @@ def summary(values):
 
 
 @pytest.fixture(scope="module", params=[3, 8], ids=["pairs", "against the mean"])
-def fit(request, prior_of):
+def fit(request, prior_of, tables_of):
     data, _ = simulate_counts(
         n_clusters=request.param,
         n_dates=4,
@@ -37,7 +37,7 @@ def fit(request, prior_of):
     choice = choose(data, likelihood="multinomial")
     assert choice.drift == "walk"
     model, idata = prior_of(choice)
-    tables = all_tables(
+    tables = tables_of(
         choice, model, idata, scenarios={"two": ["category 1", "category 2"]}, random_seed=1
     )
     logits = idata["prior"]["logits"].transpose("chain", "draw", "row", "category").to_numpy()[0]
@@ -129,7 +129,7 @@ def test_shares_stand_side_by_side(fit):
             np.testing.assert_allclose(lines[columns], summary(shares))
 
 
-def test_without_menus_preferences_are_plain_shares_and_slopes_those_of_plain_regression(prior_of):
+def test_without_menus_preferences_are_plain_shares_and_slopes_plain_ones(prior_of, tables_of):
     """The quick fits are maxima of the likelihood, with the menus and without."""
     rng = np.random.default_rng(3)
     x = rng.normal(10, 3, 40)
@@ -139,7 +139,7 @@ def test_without_menus_preferences_are_plain_shares_and_slopes_those_of_plain_re
     counts = np.array([rng.multinomial(2_000, p) for p in softmax(logits, menus)])
     data = CategoryCounts(counts, menus, ("a", "b", "c"), predictors=pd.DataFrame({"x": x}))
     choice = choose(data, likelihood="multinomial")
-    ignored = all_tables(choice, *prior_of(choice))["ignored"].set_index(["quantity", "category"])
+    ignored = tables_of(choice, *prior_of(choice))["ignored"].set_index(["quantity", "category"])
     plain = ignored.loc["preference", "menus_ignored"]
     np.testing.assert_allclose(plain, counts.sum(axis=0) / counts.sum())
     z = (x - x.mean()) / x.std()
@@ -161,10 +161,10 @@ def test_without_menus_preferences_are_plain_shares_and_slopes_those_of_plain_re
     assert effect.loc["c", "quick_with_menus"] > 0 > effect.loc["c", "menus_ignored"]
 
 
-def test_clusters_that_are_pooled_have_no_contrasts(prior_of):
+def test_clusters_that_are_pooled_have_no_contrasts(prior_of, tables_of):
     data, _ = simulate_counts(n_clusters=2, n_dates=1, n_categories=3, unavailable=(0, 0, 0),
                               random_seed=1)  # fmt: skip
     choice = choose(data, likelihood="multinomial")
-    contrasts = all_tables(choice, *prior_of(choice))["contrasts"]
+    contrasts = tables_of(choice, *prior_of(choice))["contrasts"]
     assert set(contrasts["between"]) == {"scenarios"}
     assert np.allclose(contrasts["mean"], 0)  # nothing was ever off the menu

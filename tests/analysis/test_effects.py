@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from helpers import CategoryCounts
-from helpers.analysis import all_tables, choose, effect_words, predictor_steps
+from helpers.analysis import choose, effect_words, predictor_steps
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -31,13 +31,13 @@ def table(n_clusters, rng):
 
 
 @pytest.fixture(scope="module", params=["slopes", "pooled"])
-def fit(request, prior_of):
+def fit(request, prior_of, tables_of):
     data = table(4 if request.param == "slopes" else 2, np.random.default_rng(5))
     choice = choose(data, likelihood="multinomial")
     assert choice.effects == request.param
     model, idata = prior_of(choice)
     return SimpleNamespace(
-        choice=choice, idata=idata, effects=all_tables(choice, model, idata)["effects"]
+        choice=choice, idata=idata, effects=tables_of(choice, model, idata)["effects"]
     )
 
 

@@ -19,7 +19,6 @@ from helpers.analysis import (
     Checks,
     Predictions,
     Source,
-    all_tables,
     choose,
     report_sections,
 )
@@ -28,7 +27,7 @@ from helpers.data import Suspicion
 NAMES = ("$0 to $5", "<b>R&D</b>", "% x_1^2")
 
 
-def analysis_of(data, choice, model, idata, question=""):
+def analysis_of(data, choice, model, idata, tables_of, question=""):
     """With made-up checks, and all tables as they are."""
     idata["posterior"].attrs["settings"] = "Four chains of 40 draws after 1,000 of tuning"
     convergence = pd.DataFrame(
@@ -41,12 +40,12 @@ def analysis_of(data, choice, model, idata, question=""):
     predictions = Predictions(np.stack([data.counts] * 40), table, np.zeros(len(data)))
     source = Source("mine & yours.csv", data, ("Kept, but take note.",))
     choice = replace(choice, question=question)
-    tables = all_tables(choice, model, idata, predictions=predictions, random_seed=1)
+    tables = tables_of(choice, model, idata, predictions=predictions, random_seed=1)
     return Analysis(source, choice, model, idata, Checks(convergence, predictions), tables)
 
 
 @pytest.fixture(scope="module", params=["slopes", "unknown", "plain"])
-def analysis(request, prior_of):
+def analysis(request, prior_of, tables_of):
     data, _ = simulate_counts(
         n_clusters=3, n_dates=4, n_categories=3, unavailable=(0.4, 0, 0), random_seed=1
     )
@@ -62,7 +61,7 @@ def analysis(request, prior_of):
             data, availability="unknown" if unknown else "known", likelihood="multinomial"
         )
     question = "Was it on the menu?" if request.param == "slopes" else ""
-    return analysis_of(data, choice, *prior_of(choice), question)
+    return analysis_of(data, choice, *prior_of(choice), tables_of, question)
 
 
 def test_the_order_of_the_answers(analysis):
@@ -147,7 +146,7 @@ def test_suspicions_come_first_and_once(analysis):
 
 
 @pytest.mark.filterwarnings("ignore:Kept")
-def test_many_categories_are_cut_to_what_can_be_read(prior_of):
+def test_many_categories_are_cut_to_what_can_be_read(prior_of, tables_of):
     rng = np.random.default_rng(1)
     counts = rng.integers(1, 50, (4, 90))
     data = CategoryCounts(
@@ -155,7 +154,7 @@ def test_many_categories_are_cut_to_what_can_be_read(prior_of):
         predictors=pd.DataFrame({"x": [1.0, 2, 4, 3]}),
     )  # fmt: skip
     choice = choose(data, likelihood="multinomial")
-    analysis = analysis_of(data, choice, *prior_of(choice))
+    analysis = analysis_of(data, choice, *prior_of(choice), tables_of)
     sections = report_sections(analysis)
     tables = [p for parts in sections.values() for p in parts if isinstance(p, pd.DataFrame)]
     assert max(map(len, tables)) <= 60
