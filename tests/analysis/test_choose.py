@@ -212,6 +212,15 @@ class TestLikelihood:
 
 
 class TestSpreads:
+    @pytest.mark.parametrize(("n", "spreads"), [(1, "contrast"), (3, "category")])
+    def test_few_choices_in_each_cluster_show_contrasts(self, n, spreads):
+        data = table(cluster=np.arange(24) % 6, n=n)
+        choice = choose(data, likelihood="multinomial")
+        assert (choice.effects, choice.spreads) == ("intercepts", spreads)
+        assert ("choices for each shop" in choice.description) == (spreads == "contrast")
+        overruled = choose(data, likelihood="multinomial", spreads="category")
+        assert overruled.spreads == "category" and "choices for each" not in overruled.description
+
     def data(self):
         """Tea is offered with milk or with water, and never all three."""
         rng = np.random.default_rng(1)

@@ -22,6 +22,8 @@ _MANY = 5_000
 # Rows beyond the effects of the clusters, as a share of the clusters, from which the scatter of
 # rows can be told from these effects.
 _TO_SPARE = 0.2
+# Choices in a cluster, for each category, below which the spreads of single categories mix badly.
+_FEW = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +140,8 @@ def choose(
     drift : {"auto", "walk", "none"}
         Overrules the choice of a drift.
     spreads : {"auto", "category", "contrast"}
-        Overrules what spreads are of: by default single categories, or contrasts where menus say
+        Overrules what spreads are of: by default single categories, or contrasts where clusters
+        have fewer than three choices for each category and nothing else varies, or where menus say
         nothing of these (:func:`~helpers.models.even_menus`).
 
     Returns
@@ -212,9 +215,8 @@ def choose(
         else:
             tails = scatter
     if spreads == "auto":
-        spreads = "contrast" if even_menus(data) else "category"
-        if spreads == "contrast" and (effects != "pooled" or walk or tails):
-            reasons.append(_EVEN)
+        spreads, why = _choose_spreads(data, effects, walk, tails)
+        reasons += why
     return Choice(
         data=data,
         n_rows=n_rows,
@@ -229,6 +231,25 @@ def choose(
         question=question,
         spreads=spreads,
     )
+
+
+def _choose_spreads(
+    data: CategoryCounts, effects: str, walk: str | None, tails: str | None
+) -> tuple[str, list[str]]:
+    """What spreads are of, and why not of single categories."""
+    varies = effects != "pooled"
+    if even_menus(data):
+        return "contrast", [_EVEN] * bool(varies or walk or tails)
+    if varies and not walk and not tails:
+        choices = np.bincount(data.cluster.codes, data.n)  # type: ignore[union-attr]
+        if np.median(choices) < _FEW * len(data.categories):
+            reason = (
+                f"With {np.median(choices):.0f} choices for each {data.cluster_name}, how much the "
+                "reference itself varies can hardly be told from how much all others do: spreads "
+                "are of contrasts, and depend on the reference."
+            )
+            return "contrast", [reason]
+    return "category", []
 
 
 _EVEN = (

@@ -41,7 +41,7 @@ class AnalysisOptions:
         TABLE,
         (),
         "names",
-        "columns of counts; if not given, every column whose name starts with n_",
+        "columns of counts; if not given, every column named n_*",
     )
     cluster: str | None = _option(
         TABLE, None, "name", "column that groups the rows, such as a district, a shop or a person"
@@ -370,7 +370,7 @@ def describe_options() -> str:
     >>> from helpers.analysis import describe_options
     >>> print("\\n".join(describe_options().splitlines()[:2]))
     categories : tuple of str, default ()
-        Columns of counts; if not given, every column whose name starts with n_.
+        Columns of counts; if not given, every column named ``n_*``.
     """
     lines = []
     for each in fields(AnalysisOptions):
@@ -379,7 +379,7 @@ def describe_options() -> str:
         if about["choices"]:
             kind = "{" + ", ".join(f'"{choice}"' for choice in about["choices"]) + "}"
         lines.append(f"{each.name} : {kind}, default {each.default!r}")
-        text = f"{about['text'][0].upper()}{about['text'][1:]}."
+        text = f"{about['text'][0].upper()}{about['text'][1:]}.".replace("n_*", "``n_*``")
         lines += textwrap.wrap(text, 96, initial_indent=" " * 4, subsequent_indent=" " * 4)
     return "\n".join(lines)
 
