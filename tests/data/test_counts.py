@@ -186,7 +186,7 @@ class TestCollapse:
         np.testing.assert_array_equal(again.row_weights, weights)
 
     def test_row_weights_are_numbers_of_rows(self):
-        for weights in ([1], [1, 0], [1, 1.5]):
+        for weights in ([2], [1, 0], [1, 1.5]):
             with pytest.raises(ValueError, match="weights must"):
                 CategoryCounts([[1, 2], [3, 4]], np.ones((2, 2)), "ab", row_weights=weights)
 

@@ -208,7 +208,8 @@ def analyse(
 
     See Also
     --------
-    fit_choice, conclude : Its last two steps, for whoever wants to look at what comes between.
+    fit_choice : Its step before the last.
+    conclude : Its last step; between the two the draws can be looked at.
     """
     asked = AnalysisOptions(**options)
     say = Progress(asked.progressbar)

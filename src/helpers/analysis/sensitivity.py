@@ -39,7 +39,7 @@ def prior_sensitivity(
     Say how much the preferences over all rows hang on the priors.
 
     The priors are raised to a power a little above and a little below 1, and the draws weighted
-    accordingly; so is the likelihood (power-scaling, :func:`arviz_stats.psense`). Unlike a second
+    accordingly; so is the likelihood (power-scaling, ``arviz_stats.psense``). Unlike a second
     fit with other priors, this takes no sampling, and tells of small changes only. The priors are
     those of what does not grow with the table: population means, slopes and spreads, but not the
     effects of single clusters, dates and rows, which are part of the model.

@@ -387,7 +387,7 @@ class CategoryCounts:
 
         Unlike dropping columns and summing, this keeps all that a multinomial likelihood uses: the
         log-likelihood changes by a constant. With overdispersion it is not exact, because the
-        scatter between rows is lost. :attr:`row_weights` keeps how many rows were added up, so that
+        scatter between rows is lost. ``row_weights`` keeps how many rows were added up, so that
         means and scales of predictors stay those of the rows.
 
         Returns
