@@ -74,6 +74,23 @@ def test_one_run_is_enough_if_nothing_is_wrong_or_too_much(first, runs, model):
     )
 
 
+def test_too_few_effective_draws_are_doubled(runs, model):
+    """Draws that are right, and worth 200 to 400: each like the one before it."""
+    rng = np.random.default_rng(1)
+    x = np.zeros((4, 1_000))
+    x[:, 0] = rng.normal(size=4)
+    for i in range(1, 1_000):
+        x[:, i] = 0.85 * x[:, i - 1] + np.sqrt(1 - 0.85**2) * rng.normal(size=4)
+    slow = az.from_dict(
+        {"posterior": {"x": x}, "sample_stats": {"diverging": np.zeros(x.shape, dtype=bool)}}
+    )
+    called = runs(slow, draws())
+    with pytest.warns(UserWarning, match="ess_.* with smaller steps and 2 times the draws"):
+        found = sample(model, draws=1_000)
+    assert [run["draws"] for run in called] == [1_000, 2_000]
+    assert found["posterior"].attrs["settings"].startswith("Four chains of 2,000 draws after 2,000")
+
+
 def test_tuning_and_acceptance_are_passed_on(runs, model):
     called = runs(draws())
     found = sample(model, draws=1_000, tune=300, target_accept=0.9)

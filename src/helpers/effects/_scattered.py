@@ -138,15 +138,11 @@ class Term:
         n_groups, size = self.n_groups, self.estimate[0].size
         penalty = 1 / self.variance
         gradient = np.zeros_like(self.estimate)
-        information = np.zeros((n_groups, size, size))
+        # Without rows nothing but the penalty is known.
+        self.covariance = np.repeat(np.diag(self.variance.ravel())[None], n_groups, axis=0)
         for groups, members in self.batches:
-            information[groups], gradient[groups] = self._sums(members)
+            self.covariance[groups], gradient[groups] = self._sums(members, penalty)
         gradient -= penalty * (self.estimate - self.centre)
-        # Large weights can make the penalty vanish in rounding beside them.
-        floor = 1e-12 * information.max(axis=(1, 2), keepdims=True)
-        information += (penalty.reshape(1, 1, size) + floor) * np.eye(size)
-        covariance = np.linalg.inv(information)
-        self.covariance = (covariance + covariance.mT) / 2
         step = (self.covariance @ gradient.reshape(n_groups, size, 1)).reshape(gradient.shape)
         before = self.estimate
         self.estimate = before + np.clip(step, -_LONGEST_STEP, _LONGEST_STEP)
@@ -162,21 +158,21 @@ class Term:
             variance = ((self.estimate - self.centre) ** 2 + uncertain).mean(axis=0, keepdims=True)
             self.variance = np.clip(variance, 1e-4, 4.0)
 
-    def _sums(self, members):
-        """Information and gradient of groups: diagonal weights less what the levels take."""
+    def _sums(self, members, penalty):
+        """Covariance and gradient of groups, from diagonal weights less what the levels take."""
         x, rows = self.design[members], self.rows
         weight, total = rows.weight[members], rows.total[members]
         n_groups, n_rows, n_effects = x.shape
         n_categories = weight.shape[2]
         spread_out = x[..., None] * (weight / np.sqrt(total))[:, :, None]
         spread_out = spread_out.reshape(n_groups, n_rows, -1)
-        information = -(spread_out.mT @ spread_out)
-        blocks = information.reshape(n_groups, n_effects, n_categories, n_effects, n_categories)
         squares = (x[..., None] * x[:, :, None]).reshape(n_groups, n_rows, -1).mT @ weight
-        squares = squares.reshape(n_groups, n_effects, n_effects, n_categories)
-        diagonal = np.arange(n_categories)
-        blocks[:, :, diagonal, :, diagonal] += squares.transpose(3, 0, 1, 2)
-        return information, x.mT @ rows.gradient[members]
+        blocks = squares.reshape(n_groups, n_effects, n_effects, n_categories)
+        blocks = blocks.transpose(0, 3, 1, 2)
+        # Large weights can make the penalty vanish in rounding beside them.
+        floor = 1e-12 * blocks.max(axis=(1, 2, 3), keepdims=True)
+        blocks = blocks + (penalty[0].T[:, :, None] + floor) * np.eye(n_effects)
+        return _inverse(blocks, spread_out), x.mT @ rows.gradient[members]
 
     def row_variance(self):
         """Variance of each row's sum of effects, relative to the row's level."""
@@ -192,6 +188,31 @@ class Term:
             of_level = np.einsum("grk,grk->gr", with_level, level)[..., None]
             out[members] = np.einsum("grkk->grk", joint) - 2 * with_level + of_level
         return np.maximum(out, 0.0)
+
+
+def _inverse(blocks, vectors):
+    """
+    Inverse of a block of effects for each category, less the squares of a vector for each row.
+
+    Effects are outside and categories inside; the blocks have shape (groups, K, P, P).
+    """
+    n_groups, n_categories, n_effects = blocks.shape[:3]
+    size = n_categories * n_effects
+    in_place = np.arange(n_categories)
+    few = vectors.shape[1] < size / 4
+    out = np.zeros((n_groups, size, size)) if few else -(vectors.mT @ vectors)
+    parts = out.reshape(n_groups, n_effects, n_categories, n_effects, n_categories)
+    if few:  # by the identity of Woodbury, with a matrix of rows to invert
+        inverse = np.linalg.inv(blocks)
+        split = vectors.reshape(n_groups, -1, n_effects, n_categories)
+        reach = np.einsum("gkpq,grqk->grpk", inverse, split).reshape(vectors.shape)
+        left = np.eye(vectors.shape[1]) - vectors @ reach.mT
+        out += reach.mT @ np.linalg.solve(left, reach)
+        parts[:, :, in_place, :, in_place] += inverse.transpose(1, 0, 2, 3)
+    else:
+        parts[:, :, in_place, :, in_place] += blocks.transpose(1, 0, 2, 3)
+        out = np.linalg.inv(out)
+    return (out + out.mT) / 2
 
 
 def _batches(group):
