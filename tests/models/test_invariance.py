@@ -135,6 +135,7 @@ def assert_same(data, references=REFERENCES, **options):
             assert model.density(at) == pytest.approx(expected, rel=1e-10)
 
 
+@pytest.mark.slow
 class TestByCategory:
     @pytest.mark.parametrize("likelihood", LIKELIHOODS)
     @pytest.mark.parametrize("drift", [None, "walk"])

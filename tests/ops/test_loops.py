@@ -146,6 +146,7 @@ class TestAgainstThePlainGraph:
         for got, expected in zip(results[:half], results[half:], strict=True):
             np.testing.assert_allclose(got, expected, rtol=1e-9, atol=1e-11)
 
+    @pytest.mark.slow
     def test_second_derivatives(self, which):
         op, inputs, n_wrt = example(which)
         variables = symbolic(inputs)
@@ -425,6 +426,7 @@ def model():
     return masked_regression(data)
 
 
+@pytest.mark.slow
 class TestInModels:
     def test_the_gradient_in_each_variable_by_itself(self, model):
         """Where only the determinant is differentiated, what is sampled is disconnected."""
