@@ -64,7 +64,7 @@ def fewer(idata: xr.DataTree, n_wanted: float) -> xr.DataTree:
         Evenly spaced draws of each chain.
     """
     sizes = idata["posterior"].sizes
-    step = max(1, round(sizes["chain"] * sizes["draw"] / n_wanted))
+    step = max(1, int(sizes["chain"] * sizes["draw"] / n_wanted))
     return idata.isel(draw=slice(None, None, step))
 
 

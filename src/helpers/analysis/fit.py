@@ -15,6 +15,7 @@ import pytensor
 import xarray as xr
 
 from helpers.analysis.choose import Choice
+from helpers.analysis.draws import fewer
 from helpers.analysis.gate import not_converged, smaller_steps
 from helpers.analysis.options import AnalysisOptions
 from helpers.analysis.posterior import label_draws, read_posterior, write_unfinished
@@ -372,7 +373,4 @@ def thin(idata: xr.DataTree, data: CategoryCounts) -> xr.DataTree:
     >>> thin(idata, simulate_counts(random_seed=1)[0])["posterior"].sizes["draw"]
     100
     """
-    n_wanted = int(np.clip(4e7 / data.counts.size, 50, 400))
-    sizes = idata["posterior"].sizes
-    step = max(1, sizes["chain"] * sizes["draw"] // n_wanted)
-    return idata.isel(draw=slice(None, None, step))
+    return fewer(idata, int(np.clip(4e7 / data.counts.size, 50, 400)))
