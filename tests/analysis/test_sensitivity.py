@@ -44,6 +44,7 @@ def looked_at(a, b, sd):
         (95, 5, 0.3, "prior and counts disagree"),
     ],
 )
+@pytest.mark.slow
 def test_what_the_answer_rests_on(a, b, sd, reading):
     table = looked_at(a, b, sd)
     assert table["category"].tolist() == ["tea", "milk"]

@@ -180,7 +180,7 @@ def expansion(size, which, coupled):
 class TestConditioned:
     @pytest.mark.parametrize("coupled", [False, True])
     @pytest.mark.parametrize("reference", [0, 2])
-    @pytest.mark.parametrize("size", ["single", 1, 2, 3])
+    @pytest.mark.parametrize("size", ["single", 1, 2, pytest.param(3, marks=pytest.mark.slow)])
     def test_any_pilot_gives_the_same_density(self, size, reference, coupled, which):
         pilot = expansion(size, which, coupled)
         transform = Conditioned(*pilot, reference=reference)

@@ -436,6 +436,7 @@ class TestParametrisations:
     @pytest.mark.parametrize(
         ("covariance", "size"), [("category", 2), ("category", 3), ("full", 2), ("kronecker", 2)]
     )
+    @pytest.mark.slow
     def test_prior_draws_have_the_mean_and_covariance(self, covariance, size, centring):
         """
         Given their own draw of correlations, means and sds, effects are white once those are
@@ -569,6 +570,7 @@ class TestNames:
 
     @pytest.mark.parametrize("covariance", ["category", "full", "kronecker", "independent"])
     @pytest.mark.parametrize(("categories", "size"), [(1, 1), (1, 2), (3, 1)])
+    @pytest.mark.slow
     def test_one_category_or_one_effect_builds_and_draws(self, covariance, categories, size):
         information = expansions(size, categories)["right"]
         model = build(

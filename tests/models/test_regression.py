@@ -118,6 +118,7 @@ class TestDensity:
         assert_same_density(ours, by_hand(data, "pooled", "w", np.ones((12, 4), bool)))
 
     @pytest.mark.parametrize("centring", ["auto", "conditioned", "noncentred"])
+    @pytest.mark.slow
     def test_of_the_other_centrings_is_the_centred_one_after_a_change_of_variables(
         self, data, centring
     ):

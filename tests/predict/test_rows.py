@@ -88,6 +88,7 @@ def test_new_dates_move_on_from_those_with_data():
 
 
 @pytest.mark.parametrize("spreads", ["category", "contrast"])
+@pytest.mark.slow
 def test_new_dates_move_contrasts_together_if_the_reference_moves(spreads):
     """One draw many times over: covariances of steps from the spreads alone."""
     _, model, idata = fitted(draws=1, effects="pooled", spreads=spreads)

@@ -387,6 +387,7 @@ def test_faulty_families_are_refused(spain, tmp_path, monkeypatch, edit, complai
         spain.read_families(spain.list_statistics(spain.read_source()), refresh=False)
 
 
+@pytest.mark.slow
 def test_simulated_districts_rebuild(tmp_path):
     script = DATA / "build" / "simulated_districts.py"
     subprocess.run([sys.executable, script, "--out", tmp_path], check=True)
