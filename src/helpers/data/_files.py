@@ -1,6 +1,7 @@
 """Files as tables of text, so that what a cell means is decided by its column's role."""
 
 import gzip
+import re
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
@@ -69,7 +70,7 @@ def _delimited(path: Path, encoding: str | None) -> pd.DataFrame:
             "with `encoding`, or save the file as UTF-8."
         ) from None
     except (duckdb.Error, OSError, EOFError) as error:
-        raise ValueError(f"{path.name} cannot be read as CSV: {_first_lines(error)}") from None
+        raise ValueError(f"{path.name} cannot be read as CSV: {_in_words(error)}") from None
 
 
 def _in_utf8_or_latin1(path: Path) -> pd.DataFrame:
@@ -141,6 +142,20 @@ def _escaped(path: Path) -> str:
     return "".join(f"[{c}]" if c in "*?[" else c for c in str(path))
 
 
+def _in_words(error: Exception) -> str:
+    """Say which line is ragged, if that is what DuckDB complains of."""
+    text = " ".join(str(error).split())
+    found = re.search(r"Line: (\d+) .*Expected Number of Columns: (\d+) Found: (\d+)", text)
+    if not found:
+        return _first_lines(error)
+    line, expected, cells = found.groups()
+    return (
+        f"line {line} has {cells} cell(s), another has {expected}. If one is a title or a note "
+        "above or below the table, delete it; if a cell holds the separator, put the cell in "
+        "quotation marks."
+    )
+
+
 def _first_lines(error: Exception, limit: int = 3) -> str:
     lines = [line.strip() for line in str(error).splitlines()]
     return " ".join(line for line in lines[:limit] if line)
@@ -185,6 +200,11 @@ def _under_header(rows: pd.DataFrame, path: Path) -> pd.DataFrame:
         raise ValueError(
             f"{path.name} has the column(s) {listing(twice)} more than once: which one is meant "
             "cannot be told. Rename or delete all but one."
+        )
+    if len(names) == 1 and any(mark in names[0] for mark in _DELIMITERS):
+        raise ValueError(
+            f"{path.name} reads as one column, {names[0]!r}: a quotation mark may be open. Find a "
+            "cell that begins or ends with one, and close or delete it."
         )
     nameless = rows.iloc[0].isna().to_numpy() & body.isna().all().to_numpy()
     body = body.loc[:, ~nameless]
