@@ -4,8 +4,7 @@ Run `python data/build/likelihood_study.py --tables 20`. For each seed it draws 
 of four ways, fits four models to each, and appends sixteen lines. A seed that is in the file
 already is passed over, so that the study can be run in pieces.
 
-All tables have the same menus and totals. So each model is compiled once, with its data and its
-pilot fit as values that can be exchanged.
+All tables have the same menus and totals, so each model is compiled once.
 """
 
 import argparse
@@ -13,13 +12,8 @@ import logging
 from pathlib import Path
 
 import numpy as np
-import nutpie
 import pandas as pd
 import pytensor
-from pymc.model.transform.optimization import freeze_dims_and_data
-from pytensor.graph.basic import Constant
-from pytensor.graph.replace import clone_replace
-from pytensor.graph.traversal import ancestors
 from scipy.special import gammaln, logsumexp, softmax
 
 from helpers import (
@@ -28,12 +22,11 @@ from helpers import (
     draw_counts,
     interval,
     latent_preferences,
-    masked_regression,
-    parameter_names,
     shares_on_menu,
     simulate_counts,
 )
 from helpers.effects import draw_new_scatter, draw_scatter, integrated_log_likelihood
+from helpers.models import ManyTables
 
 OUT = Path(__file__).resolve().parents[1] / "likelihood_study.csv"
 CLUSTERS, DATES, CATEGORIES, REFERENCE = 12, 7, 5, 1
@@ -45,62 +38,8 @@ MODELS = {
     "normal scatter": {"likelihood": "logistic-normal", "scatter": "normal"},
     "t scatter": {"likelihood": "logistic-normal", "scatter": "t"},
 }
-SAMPLING = {"draws": 300, "tune": 500, "chains": 4, "cores": 1, "progress_bar": False}
+SAMPLING = {"draws": 300, "tune": 500, "chains": 4, "cores": 1}
 GATE = {"rhat": 1.03, "ess": 200}
-
-
-class Exchangeable:
-    """A model whose arrays of numbers are shared variables, for nutpie's `with_data`."""
-
-    def __init__(self, model):
-        self.model = freeze_dims_and_data(model)
-        graph = [self.model.logp(), *self.model.unobserved_value_vars]
-        constants = [
-            v
-            for v in ancestors(graph)
-            if isinstance(v, Constant) and np.size(v.data) > 1 and v.data.dtype.kind in "fi"
-        ]
-        self.values = {f"constant_{i}": v.data for i, v in enumerate(constants)}
-        shared = [
-            pytensor.shared(value, name=name, shape=value.shape)
-            for name, value in self.values.items()
-        ]
-        opened = clone_replace(graph, dict(zip(constants, shared, strict=True)))
-        self.log_density, *self.unobserved_value_vars = opened
-
-    def logp(self):
-        return self.log_density
-
-    def __getattr__(self, name):
-        return getattr(self.model, name)
-
-    def __enter__(self):
-        return self.model.__enter__()
-
-    def __exit__(self, *error):
-        return self.model.__exit__(*error)
-
-
-class Sampler:
-    """Fits of one model to many tables of the same menus and totals."""
-
-    def __init__(self, options):
-        self.options, self.compiled = options, None
-
-    def fit(self, data, seed):
-        model = masked_regression(
-            data, effects="intercepts", reference=data.categories[REFERENCE], **self.options
-        )
-        opened = Exchangeable(model)
-        shapes = {name: value.shape for name, value in opened.values.items()}
-        if self.compiled is None:
-            self.compiled = nutpie.compile_pymc_model(opened, var_names=parameter_names(model))
-            self.shapes = shapes
-        if shapes != self.shapes:
-            raise RuntimeError("The graphs of two tables differ: they cannot share one program.")
-        used = {variable.name for variable in self.compiled.shared_var_keys}
-        now = {name: value for name, value in opened.values.items() if name in used}
-        return model, nutpie.sample(self.compiled.with_data(**now), seed=seed, **SAMPLING)
 
 
 def truth_and_rows(seed, way, design):
@@ -233,7 +172,7 @@ def run_table(seed, way, design, samplers):
     realised = np.average(realised[~last], axis=0, weights=parts[0].n)
     lines = []
     for name, sampler in samplers.items():
-        model, draws = sampler.fit(parts[0], seed)
+        model, draws = sampler.fit(parts[0], random_seed=seed, **SAMPLING)
         rng = np.random.default_rng(seed)
         line = scores(draws, model, *parts, realised, mean, rng)
         lines.append({"seed": seed, "truth": way, "fitted": name} | line)
@@ -257,7 +196,8 @@ def main():
         effects="pooled",
         random_seed=0,
     )
-    samplers = {name: Sampler(options) for name, options in MODELS.items()}
+    common = {"effects": "intercepts", "reference": design.categories[REFERENCE]}
+    samplers = {name: ManyTables(**common, **options) for name, options in MODELS.items()}
     done = set()
     if asked.out.exists():
         done = set(pd.read_csv(asked.out)[["seed", "truth"]].itertuples(index=False, name=None))

@@ -9,6 +9,7 @@ from helpers.models.design import (
 )
 from helpers.models.impossible_zeros import ask_about_zeros, impossible_zeros, sure_reference
 from helpers.models.likelihood import choose_likelihood, choose_scatter
+from helpers.models.many_tables import ManyTables
 from helpers.models.names import parameter_names
 from helpers.models.options import CHOICES, RULES, Options, Rule
 from helpers.models.priors import BY_CONTRAST, DEFAULT_PRIORS, Priors, used_priors
@@ -20,6 +21,7 @@ __all__ = [
     "DEFAULT_PRIORS",
     "RULES",
     "Design",
+    "ManyTables",
     "Options",
     "Priors",
     "Rule",
