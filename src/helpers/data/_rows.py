@@ -21,6 +21,7 @@ def equal_rows(
     cluster: pd.Categorical | None,
     date: pd.Index | None,
     predictors: pd.DataFrame,
+    by_category: Sequence[np.ndarray] = (),
 ) -> np.ndarray:
     """Return the group of each row that shares all of these, in order of first appearance."""
     key = pd.DataFrame({"menu": menu})
@@ -30,6 +31,9 @@ def equal_rows(
         key["date"] = date.to_numpy()
     for p, name in enumerate(predictors.columns):
         key[f"predictor {p}"] = predictors[name].to_numpy()
+    for table in by_category:
+        known = np.nan_to_num(table, nan=np.inf)  # missing in the same cells
+        key[f"table {len(key.columns)}"] = np.unique(known, axis=0, return_inverse=True)[1].ravel()
     return key.groupby(list(key.columns), sort=False, dropna=False).ngroup().to_numpy()
 
 

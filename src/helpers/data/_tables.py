@@ -7,6 +7,13 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
+from helpers.data._attributes import (
+    Attributes,
+    Exposure,
+    attribute_frame,
+    wide_attributes,
+    wide_exposure,
+)
 from helpers.data._columns import (
     as_list,
     booleans,
@@ -31,6 +38,8 @@ def wide_parts(
     date: str | None,
     predictors: Sequence[str],
     available: Menus | None,
+    attributes: Attributes,
+    exposure: Exposure | None,
     accept: Collection[str],
 ) -> dict[str, Any]:
     """Take apart a table with one row per observation and one column per category."""
@@ -46,7 +55,14 @@ def wide_parts(
     menus = ~np.isnan(counts)
     if available is not None:
         menus = _given_menus(available, menus, categories, rows, frame)
+    exposed = None
+    if exposure is not None:
+        exposed = wide_exposure(frame, exposure, categories, rows, menus)
+        if available is None:
+            menus = menus & ~(exposed == 0)
     return {
+        "attributes": wide_attributes(frame, attributes, categories, rows),
+        "exposure": exposed,
         "counts": counts,
         "available": menus,
         "categories": tuple(categories),
@@ -64,12 +80,17 @@ def long_parts(
     date: str | None,
     predictors: Sequence[str],
     available: str | Menus | None,
+    attributes: Sequence[str],
+    exposure: str | None,
     accept: Collection[str],
 ) -> dict[str, Any]:
     """Take apart a table with one line per row and category."""
     require_frame(frame)
     predictors = as_list(predictors, "`predictors`")
+    attributes = as_list(attributes, "`attributes`")
     roles = [("the row", row), ("the category", category), ("the count", count)]
+    roles += [("an attribute", name) for name in attributes]
+    roles += [] if exposure is None else [("the exposure", exposure)]
     require_roles(frame, roles + _row_roles(cluster, date, predictors))
     lines = pd.RangeIndex(len(frame))
     _check_pairs(frame, row, category, lines)
@@ -104,13 +125,39 @@ def long_parts(
         present = pd.MultiIndex.from_frame(frame[[row, category]])
         pairs = pd.MultiIndex.from_product([labels, columns])
         counts = counts.mask(menus & ~pairs.isin(present).reshape(menus.shape), 0)
+    tables = {
+        name: spread(numbers(frame[[name]], lines, "attribute")[:, 0]).to_numpy(float)
+        for name in attributes
+    }
+    exposed = None
+    if exposure is not None:
+        exposed = spread(numbers(frame[[exposure]], lines, "exposure")[:, 0]).to_numpy(float)
+        if available is None:
+            menus = menus & ~(exposed == 0)
     return {
+        "attributes": tables,
+        "exposure": exposed,
         "counts": counts.to_numpy(float),
         "available": menus,
         "categories": tuple(columns),
         "rows": labels,
         **_row_parts(by_row, cluster, date, predictors),
     }
+
+
+def wide_frame(data: Any) -> pd.DataFrame:
+    """Return the wide table of a `CategoryCounts`."""
+    frame = pd.DataFrame(index=data.rows)
+    if data.cluster is not None:
+        frame[data.cluster_name] = data.cluster
+    if data.date is not None:
+        frame[data.date_name] = data.date.array
+    frame[list(data.predictors.columns)] = data.predictors.to_numpy()
+    counts = pd.DataFrame(data.counts, data.rows, list(data.categories)).astype("Int64")
+    frame = frame.join(counts.mask(~data.available))
+    if not data.attributes and data.exposure is None:
+        return frame
+    return frame.join(attribute_frame(data.attributes, data.exposure, data.categories, data.rows))
 
 
 def _refuse_marks(frame: pd.DataFrame, accept: Collection[str]) -> None:

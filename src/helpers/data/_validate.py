@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Iterable, Sequence, Sized
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,9 @@ from numpy.typing import ArrayLike
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
-from helpers.data._columns import cells, numbers
+from helpers.data._attributes import checked_attributes, checked_exposure
+from helpers.data._columns import booleans, cells, numbers, row_labels
+from helpers.data.dates import parse_dates
 from helpers.data.messages import listing
 from helpers.data.suspicion import Suspicion, fractional
 
@@ -22,6 +24,64 @@ TOO_LARGE = 2**53
 
 # A warning points at the first caller outside this package.
 PACKAGE = os.path.join(Path(__file__).parents[1], "")
+
+
+def checked_table(
+    counts: ArrayLike,
+    available: ArrayLike,
+    categories: Iterable,
+    cluster: Any,
+    date: Any,
+    predictors: pd.DataFrame | None,
+    rows: Any,
+    cluster_name: str | None,
+    date_name: str | None,
+    row_weights: ArrayLike | None,
+    accept: Any,
+    noted: Iterable[Suspicion],
+    attributes: Mapping[str, ArrayLike] | None,
+    exposure: ArrayLike | None,
+) -> dict[str, Any]:
+    """Check all parts of a table, and return them as `CategoryCounts` keeps them."""
+    counts, available, noted = np.asarray(counts), np.asarray(available), tuple(noted)
+    labels = [cluster_name, date_name, *map(str, () if predictors is None else predictors)]
+    categories = checked_categories(categories, labels)
+    check_shapes(counts, available, len(categories))
+    rows = pd.RangeIndex(len(counts), name="row") if rows is None else pd.Index(rows)
+    check_length("row labels", rows, len(counts))
+    rows = row_labels(rows)
+    available = booleans(available, rows, "Availability")
+    counts = checked_counts(counts, available, categories, rows)
+    check_menus(available, categories, rows)
+    if cluster is not None:
+        cluster, cluster_name = checked_clusters(cluster, rows), cluster_name or "cluster"
+    if date is not None:
+        date_name = date_name or "date"
+        check_length("date", date, len(rows))
+        date, guess = parse_dates(date, date_name, rows)
+        if guess and all(note.kind != "date_order" for note in noted):
+            noted = (*noted, Suspicion("date_order", guess))
+    predictors = checked_predictors(predictors, rows)
+    row_weights = checked_weights(row_weights, len(rows))
+    for array in (counts, available, row_weights):
+        array.flags.writeable = False
+    warn_of_no_information(counts, available, categories, cluster, rows)
+    taken = {str(name) for name in (*categories, *labels) if name is not None}
+    return {
+        "counts": counts,
+        "available": available,
+        "categories": categories,
+        "cluster": cluster,
+        "date": date,
+        "predictors": predictors,
+        "rows": rows,
+        "cluster_name": cluster_name,
+        "date_name": date_name,
+        "row_weights": row_weights,
+        "noted": noted,
+        "attributes": checked_attributes(attributes, available, categories, rows, taken),
+        "exposure": checked_exposure(exposure, available, categories, rows),
+    }
 
 
 def checked_categories(names: Iterable, labels: Iterable) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """Tables of counts over categories, with the menu of each row."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Self
@@ -9,22 +9,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from helpers.data._columns import Column, booleans, row_labels
+from helpers.data._attributes import Attributes, Exposure
+from helpers.data._columns import Column
 from helpers.data._rows import added_up, distinct_menus, equal_rows, summary
-from helpers.data._tables import Menus, long_parts, wide_parts
-from helpers.data._validate import (
-    check_length,
-    check_menus,
-    check_shapes,
-    checked_categories,
-    checked_clusters,
-    checked_counts,
-    checked_predictors,
-    checked_weights,
-    judge,
-    warn_of_no_information,
-)
-from helpers.data.dates import dates_in_order, parse_dates
+from helpers.data._tables import Menus, long_parts, wide_frame, wide_parts
+from helpers.data._validate import checked_table, judge
+from helpers.data.dates import dates_in_order
 from helpers.data.suspicion import Suspicion, checked_accept, examine
 
 __all__ = ["CategoryCounts"]
@@ -66,6 +56,12 @@ class CategoryCounts:
         Kinds of suspicion that were overruled.
     noted : tuple of Suspicion
         What reading the table brought up, beside what its counts say.
+    attributes : dict of str to numpy.ndarray, shape (R, K)
+        What differs by category and row, such as a price, in its own unit. It may be missing where
+        a category was off the menu, and is missing in all rows of a category that has none.
+    exposure : numpy.ndarray, shape (R, K), or None
+        How long, how widely or how often a category was on the menu, in any unit that is the same
+        for all categories of a row; 0 off the menu. None: always or never.
 
     Raises
     ------
@@ -116,6 +112,8 @@ class CategoryCounts:
     row_weights: np.ndarray
     accept: tuple[str, ...]
     noted: tuple[Suspicion, ...]
+    attributes: dict[str, np.ndarray]
+    exposure: np.ndarray | None
 
     def __init__(
         self,
@@ -131,45 +129,12 @@ class CategoryCounts:
         row_weights: ArrayLike | None = None,
         accept: str | Iterable[str] = (),
         noted: Iterable[Suspicion] = (),
+        attributes: Mapping[str, ArrayLike] | None = None,
+        exposure: ArrayLike | None = None,
     ):
-        counts, available, noted = np.asarray(counts), np.asarray(available), tuple(noted)
-        labels = [cluster_name, date_name, *map(str, () if predictors is None else predictors)]
-        categories = checked_categories(categories, labels)
-        check_shapes(counts, available, len(categories))
-        rows = pd.RangeIndex(len(counts), name="row") if rows is None else pd.Index(rows)
-        check_length("row labels", rows, len(counts))
-        rows = row_labels(rows)
-        available = booleans(available, rows, "Availability")
-        counts = checked_counts(counts, available, categories, rows)
-        check_menus(available, categories, rows)
-        if cluster is not None:
-            cluster, cluster_name = checked_clusters(cluster, rows), cluster_name or "cluster"
-        if date is not None:
-            date_name = date_name or "date"
-            check_length("date", date, len(rows))
-            date, guess = parse_dates(date, date_name, rows)
-            if guess and all(note.kind != "date_order" for note in noted):
-                noted = (*noted, Suspicion("date_order", guess))
-        predictors = checked_predictors(predictors, rows)
-        row_weights = checked_weights(row_weights, len(rows))
-        for array in (counts, available, row_weights):
-            array.flags.writeable = False
-        warn_of_no_information(counts, available, categories, cluster, rows)
+        given = {name: value for name, value in locals().items() if name != "self"}
         # Frozen dataclasses refuse assignment to attributes.
-        vars(self).update(
-            counts=counts,
-            available=available,
-            categories=categories,
-            cluster=cluster,
-            date=date,
-            predictors=predictors,
-            rows=rows,
-            cluster_name=cluster_name,
-            date_name=date_name,
-            row_weights=row_weights,
-            accept=checked_accept(accept),
-            noted=noted,
-        )
+        vars(self).update(checked_table(**given), accept=checked_accept(accept))
 
     def __repr__(self) -> str:
         n_rows, n_categories = self.counts.shape
@@ -185,6 +150,10 @@ class CategoryCounts:
             parts.append(f"{self.date.nunique():,} dates")
         if self.predictors.shape[1]:
             parts.append(f"predictors {', '.join(self.predictors.columns)}")
+        if self.attributes:
+            parts.append(f"attributes {', '.join(self.attributes)}")
+        if self.exposure is not None:
+            parts.append("exposure")
         return "CategoryCounts: " + ", ".join(parts)
 
     def __len__(self) -> int:
@@ -200,6 +169,8 @@ class CategoryCounts:
         date: str | None = None,
         predictors: Sequence[str] = (),
         available: Menus | None = None,
+        attributes: Attributes = (),
+        exposure: Exposure | None = None,
         accept: str | Iterable[str] = (),
     ) -> Self:
         """
@@ -224,6 +195,13 @@ class CategoryCounts:
             per category and the index of `frame`, or a boolean array of shape (R, K). It overrides
             the rule of missing counts, so that a zero count may be of either kind. The rule still
             holds for categories that a mapping or frame does not name.
+        attributes : list of str or mapping, optional
+            Attributes: ``["price"]`` where columns are called ``price_<category>``, or a mapping
+            ``{"price": {"oats": "price_oats", ...}}``. A cell may be empty where the category was
+            off the menu. A category without a column has no such attribute.
+        exposure : mapping, optional
+            Category -> column of how much of the time, area or stock it was on the menu, in any
+            unit; 0 is off the menu. Categories that are not named have 1.
         accept : str or iterable of str, optional
             Kinds of :attr:`suspicions` to overrule, such as ``"subtotal"``.
 
@@ -255,7 +233,8 @@ class CategoryCounts:
         array([ True, False])
         """
         accept = checked_accept(accept)
-        parts = wide_parts(frame, categories, cluster, date, predictors, available, accept)
+        roles = cluster, date, predictors, available, attributes, exposure
+        parts = wide_parts(frame, categories, *roles, accept)
         return cls._judged(accept=accept, **parts)
 
     @classmethod
@@ -270,6 +249,8 @@ class CategoryCounts:
         date: str | None = None,
         predictors: Sequence[str] = (),
         available: str | Menus | None = None,
+        attributes: Sequence[str] = (),
+        exposure: str | None = None,
         accept: str | Iterable[str] = (),
     ) -> Self:
         """
@@ -292,6 +273,10 @@ class CategoryCounts:
             constant within each row; or a boolean frame, one row per row label and one column
             per category. It overrides the rule of absent pairs: an absent (row, category) pair
             that was on the menu is a count of 0.
+        attributes : list of str, optional
+            Names of numeric columns with attributes of the line's category, such as its price.
+        exposure : str, optional
+            Name of a column with the exposure of the line's category.
         accept : str or iterable of str, optional
             Kinds of :attr:`suspicions` to overrule, such as ``"subtotal"``.
 
@@ -321,7 +306,8 @@ class CategoryCounts:
         >>> data.counts
         array([[3, 4]])
         """
-        accept, roles = checked_accept(accept), (cluster, date, predictors, available)
+        accept = checked_accept(accept)
+        roles = cluster, date, predictors, available, attributes, exposure
         parts = long_parts(frame, row, category, count, *roles, accept)
         return cls._judged(accept=accept, **parts)
 
@@ -373,17 +359,19 @@ class CategoryCounts:
 
     @property
     def coords(self) -> dict[str, Any]:
-        """Coordinates for ``pm.Model(coords=...)``: row, category, cluster and predictor."""
+        """Coordinates for ``pm.Model``: row, category, cluster, predictor and attribute."""
         coords = {"row": self.rows.to_numpy(), "category": list(self.categories)}
         if self.cluster is not None:
             coords["cluster"] = self.cluster.categories.to_numpy()
         if self.predictors.shape[1]:
             coords["predictor"] = list(self.predictors.columns)
+        if self.attributes:
+            coords["attribute"] = list(self.attributes)
         return coords
 
     def collapse(self) -> "CategoryCounts":
         """
-        Add up rows with equal cluster, menu, predictors and date.
+        Add up rows with equal cluster, menu, predictors, date, attributes and exposure.
 
         Unlike dropping columns and summing, this keeps all that a multinomial likelihood uses: the
         log-likelihood changes by a constant. With overdispersion it is not exact, because the
@@ -404,7 +392,8 @@ class CategoryCounts:
         array([[3, 2, 4],
                [3, 0, 5]])
         """
-        group = equal_rows(self.pattern_index, self.cluster, self.date, self.predictors)
+        tables = [*self.attributes.values(), *([] if self.exposure is None else [self.exposure])]
+        group = equal_rows(self.pattern_index, self.cluster, self.date, self.predictors, tables)
         first = np.unique(group, return_index=True)[1]
         return replace(
             self,
@@ -415,6 +404,8 @@ class CategoryCounts:
             predictors=self.predictors.iloc[first],
             rows=pd.RangeIndex(len(first), name="row"),
             row_weights=added_up(self.row_weights, group),
+            attributes={name: values[first] for name, values in self.attributes.items()},
+            exposure=None if self.exposure is None else self.exposure[first],
         )
 
     def to_frame(self) -> pd.DataFrame:
@@ -424,17 +415,11 @@ class CategoryCounts:
         Returns
         -------
         pandas.DataFrame
-            Cluster and date (where there are any), predictors, and the counts as nullable
-            integers, missing where a category was not on the menu.
+            Cluster and date (where there are any), predictors, the counts as nullable integers,
+            missing where a category was not on the menu, and columns such as ``price_oats`` and
+            ``exposure_oats``.
         """
-        frame = pd.DataFrame(index=self.rows)
-        if self.cluster is not None:
-            frame[self.cluster_name] = self.cluster
-        if self.date is not None:
-            frame[self.date_name] = self.date.array
-        frame[list(self.predictors.columns)] = self.predictors.to_numpy()
-        counts = pd.DataFrame(self.counts, self.rows, list(self.categories)).astype("Int64")
-        return frame.join(counts.mask(~self.available))
+        return wide_frame(self)
 
     def describe(self) -> pd.DataFrame:
         """

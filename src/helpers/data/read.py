@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from helpers.data._attributes import Attributes, Exposure, attribute_columns
 from helpers.data._columns import as_list, require_columns
 from helpers.data._files import Cells, read_cells
 from helpers.data._numbers import parse_numbers, refuse_thousands
@@ -27,6 +28,8 @@ def read_counts(
     date: str | None = None,
     predictors: Sequence[str] = (),
     available: str | Mapping[str, str] | None = None,
+    attributes: Attributes = (),
+    exposure: str | Exposure | None = None,
     row: str | None = None,
     category: str | None = None,
     count: str | None = None,
@@ -59,6 +62,13 @@ def read_counts(
     available : mapping or str, optional
         A mapping category -> column of true and false (or 1 and 0); for a long file also the name
         of one such column. As in :meth:`CategoryCounts.from_wide`.
+    attributes : list of str or mapping, optional
+        What differs by category and row, such as a price: ``["price"]`` for columns called
+        ``price_<category>``, or a mapping; for a long file names of columns. As in
+        :meth:`CategoryCounts.from_wide`.
+    exposure : mapping or str, optional
+        A mapping category -> column of how much it was on the menu; for a long file the name of a
+        column.
     row, category, count : str, optional
         For a long file, with one line per row and category: names of its columns, in place of
         `categories`. As in :meth:`CategoryCounts.from_long`.
@@ -114,12 +124,13 @@ def read_counts(
     predictors = as_list(predictors, "`predictors`")
     columns = available.values() if isinstance(available, Mapping) else [available]
     flags = [name for name in columns if name is not None]
+    of_cells = _columns_of_cells(frame, attributes, exposure, () if long else categories)
     for names, role in ((counts, "a count"), (predictors, "a predictor"), (flags, "availability")):
         require_columns(frame, names, role)
     if thousands is decimal is None:
         texts = [frame[name] for name in dict.fromkeys(counts) if name not in cells.typed]
         decimal = refuse_thousands(texts, "thousands" in accept)
-    frame = _by_role(cells, counts, predictors, flags, decimal, thousands)
+    frame = _by_role(cells, counts, [*predictors, *of_cells], flags, decimal, thousands)
     given: dict[str, Any] = {
         "cluster": cluster,
         "date": date,
@@ -127,6 +138,12 @@ def read_counts(
         "accept": accept,
     }
     if row is not None and category is not None and count is not None:
+        if isinstance(exposure, Mapping) or isinstance(attributes, Mapping):
+            raise ValueError(
+                "A long file has one column for each attribute, and one for the exposure: give "
+                "their names, without a mapping."
+            )
+        given |= {"attributes": attributes, "exposure": exposure}
         return CategoryCounts.from_long(
             frame, row=row, category=category, count=count, available=available, **given
         )
@@ -135,7 +152,31 @@ def read_counts(
             f"`available` must be a mapping category -> column, not {available!r}: one column for "
             "all is for long files."
         )
+    if isinstance(exposure, str):
+        raise ValueError(
+            f"`exposure` must be a mapping category -> column, not {exposure!r}: one column for "
+            "all is for long files."
+        )
+    given |= {"attributes": attributes, "exposure": exposure}
     return CategoryCounts.from_wide(frame, counts, available=available, **given)
+
+
+def _columns_of_cells(
+    frame: pd.DataFrame,
+    attributes: Attributes,
+    exposure: str | Exposure | None,
+    categories: Sequence[str] | None,
+) -> list[str]:
+    """Name the columns of attributes and exposure: numbers, too."""
+    names = [exposure] if isinstance(exposure, str) else list((exposure or {}).values())
+    if not categories:
+        names += as_list(attributes, "`attributes`")
+        require_columns(frame, names, "an attribute or the exposure")
+    else:
+        found = attribute_columns(frame, attributes, as_list(categories, "`categories`"))
+        names += [column for columns in found.values() for column in columns.values()]
+        require_columns(frame, names, "exposure")
+    return names
 
 
 def _count_columns(frame: pd.DataFrame) -> list[str]:
