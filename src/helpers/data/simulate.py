@@ -1,5 +1,6 @@
 """Data with a known truth."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -8,6 +9,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 from scipy.special import softmax
 
+from helpers.data._simulated import SimulatedAttributes
 from helpers.data.counts import CategoryCounts
 from helpers.data.messages import require_choice
 from helpers.data.shares import shares_on_menu
@@ -33,6 +35,9 @@ def simulate_counts(
     drift_spread: ArrayLike | None = None,
     scatter_sd: ArrayLike | None = None,
     scatter_df: float | None = None,
+    attribute_slope: Mapping[str, float] | None = None,
+    attribute_sd: Mapping[str, float] | None = None,
+    exposure: tuple[float, float] | None = None,
     random_seed: int | None = None,
 ) -> tuple[CategoryCounts, xr.Dataset]:
     r"""
@@ -71,6 +76,13 @@ def simulate_counts(
         Spreads of all categories in the scatter of rows; no scatter if not given.
     scatter_df : float, optional
         Degrees of freedom of the scatter (> 0); normal if not given.
+    attribute_slope : mapping of str to float, optional
+        Slopes of attributes by name, such as ``{"price": -1.0}``: standard normal values, drawn
+        for each row and category.
+    attribute_sd : mapping of str to float, optional
+        Standard deviations of their slopes between clusters, by name; 0 for those not named.
+    exposure : tuple of float, optional
+        Smallest and largest exposure; they are uniform in between. 1 if not given.
     random_seed : int, optional
         Seed.
 
@@ -84,7 +96,9 @@ def simulate_counts(
         (cluster, contrast); ``logits``, ``preference``, ``share`` (row, category). Where they are
         given, ``intercept_spread``, ``slope_spread``, ``drift_spread``, ``scatter_sd`` (category),
         ``scatter_df``, ``drift`` (date, contrast), 0 at the first date, and ``scatter``
-        (row, contrast). ``logits`` and ``share`` include the scatter, ``preference`` does not.
+        (row, contrast), ``attribute_slope``, ``attribute_sd`` (attribute) and
+        ``attribute_slopes`` (cluster, attribute). ``logits`` and ``share`` include the scatter
+        and the exposure, ``preference`` does not.
 
     Raises
     ------
@@ -124,8 +138,11 @@ def simulate_counts(
     n = _draw_totals(rng, n_range, n_rows)
     drift, scatter = _drift_and_scatter(rng, n_clusters, n_dates, spread, scatter_df)
     logits[:, :-1] += np.tile(drift, (n_clusters, 1))
+    of_attributes = SimulatedAttributes(rng, attribute_slope, attribute_sd, exposure, n_clusters)
+    logits += of_attributes.by_row(cluster, n_categories)
     preference = softmax(logits, axis=1)
     logits[:, :-1] += scatter
+    logits += of_attributes.log_exposure
     share = shares_on_menu(logits, available)
     counts = draw_counts(rng, n, share)
 
@@ -138,6 +155,8 @@ def simulate_counts(
         date=np.tile(dates.to_numpy(), n_clusters),
         predictors=pd.DataFrame({"x": x}) if effects == "slopes" else None,
         cluster_name="district",
+        attributes=of_attributes.values,
+        exposure=of_attributes.exposure(available),
     )
     truth: dict[str, Any] = {
         "intercept_mean": ("contrast", mean[0]),
@@ -154,7 +173,7 @@ def simulate_counts(
             "correlation": ("contrast", rho),
             "slope": (("cluster", "contrast"), slope),
         }
-    truth |= _asked_for(spread, drift, scatter, scatter_df)
+    truth |= _asked_for(spread, drift, scatter, scatter_df) | of_attributes.truth
     coords = data.coords | {"contrast": list(data.categories[:-1])}
     coords.pop("predictor", None)
     if "drift" in truth:

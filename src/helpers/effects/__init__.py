@@ -1,5 +1,6 @@
 """What varies by cluster and date: covariances, parametrisations, the pilot, drift."""
 
+from helpers.effects.attribute_pilot import AttributePilot, Whitened, fit_attributes
 from helpers.effects.conditioned import Conditioned, Quadratic
 from helpers.effects.contrasts import (
     ConditionedLevel,
@@ -29,6 +30,7 @@ from helpers.effects.scatter_pilot import RowExpansion, ScatteredExpansion, expa
 __all__ = [
     "CENTRINGS",
     "COVARIANCES",
+    "AttributePilot",
     "ClusterNormal",
     "Conditioned",
     "ConditionedLevel",
@@ -45,6 +47,7 @@ __all__ = [
     "RowExpansion",
     "RowScatter",
     "ScatteredExpansion",
+    "Whitened",
     "cluster_intercepts",
     "correlated_effects",
     "date_gaps",
@@ -52,6 +55,7 @@ __all__ = [
     "draw_scatter",
     "expand_likelihood",
     "expand_scattered",
+    "fit_attributes",
     "group_log_likelihood",
     "integrated_log_likelihood",
     "pooled_spreads",

@@ -16,8 +16,9 @@ BLOCK = 4_000_000
 class Rows:
     """Counts sorted by cluster; the reference category enters through its share alone."""
 
-    def __init__(self, counts, available, reference):
+    def __init__(self, counts, available, reference, offset=None):
         self.free = np.arange(counts.shape[1]) != reference
+        self.offset = np.zeros(counts.shape) if offset is None else offset
         self.available = available
         self.raw = counts.astype(float)
         self.n = self.raw.sum(axis=1, keepdims=True)
@@ -26,7 +27,7 @@ class Rows:
     def take(self, order):
         """The same rows, with their weights, in another order."""
         other = copy.copy(self)
-        for name in ("available", "raw", "n", "counts"):
+        for name in ("available", "raw", "n", "counts", "offset"):
             setattr(other, name, getattr(self, name)[order])
         return other
 
@@ -68,8 +69,8 @@ class Rows:
         return self._all_shares(logits)[:, self.free]
 
     def _all_shares(self, logits):
-        full = np.zeros(self.available.shape)
-        full[:, self.free] = logits
+        full = self.offset.copy()
+        full[:, self.free] += logits
         return shares_on_menu(full, self.available)
 
 

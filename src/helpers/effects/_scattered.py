@@ -17,7 +17,7 @@ class ScatteredRows:
     1 / (1 / (n p) + spread^2), and nothing depends on a reference.
     """
 
-    def __init__(self, counts, available, freedom=None):
+    def __init__(self, counts, available, freedom=None, offset=None):
         # An empty menu tells as much as a row without choices.
         available = available | ~available.any(axis=1, keepdims=True)
         self.available = available
@@ -27,8 +27,8 @@ class ScatteredRows:
         logits = np.log(np.where(available, smoothed, 1.0))
         level = (logits * available).sum(axis=1, keepdims=True)
         level /= np.maximum(available.sum(axis=1, keepdims=True), 1)
-        self.scatter = np.where(available, logits - level, 0.0)
-        self.mean = np.zeros(counts.shape)
+        self.mean = np.zeros(counts.shape) if offset is None else offset
+        self.scatter = np.where(available, logits - level - self.mean, 0.0)
         self.variance = np.ones(counts.shape[1])
         self.freedom, self.heaviness = freedom, np.ones((len(counts), 1))
 

@@ -53,6 +53,7 @@ def expand_likelihood(
     *,
     date: np.ndarray | None = None,
     n_dates: int = 0,
+    offset: np.ndarray | None = None,
     overdispersed: bool = False,
     rounds: int | None = None,
     steps: int = 50,
@@ -87,6 +88,8 @@ def expand_likelihood(
         Date of each row, if logits shift from date to date.
     n_dates : int
         Number of dates D; some may have no rows.
+    offset : numpy.ndarray, shape (R, K), optional
+        What is added to the logits, and not fitted.
     overdispersed : bool
         Whether rows scatter more than a multinomial allows. Then a concentration is estimated from
         the residuals along the way, and each row counts for as many choices as a row of a
@@ -131,14 +134,16 @@ def expand_likelihood(
     if rounds is None:
         rounds = 4 if date is None else 6
     order = np.argsort(cluster, kind="stable")
-    rows = Rows(counts[order], np.asarray(available, bool)[order], reference)
+    given = None if offset is None else offset[order]
+    rows = Rows(counts[order], np.asarray(available, bool)[order], reference, given)
     varying = np.asarray(varying, float)[order]
     cluster = np.asarray(cluster)[order]
-    pooled, offset = _fit_together(rows, varying, None if common is None else common[order], steps)
+    common = None if common is None else common[order]
+    pooled, of_common = _fit_together(rows, varying, common, steps)
     shift = None
     if date is not None:
         shift = _Shift(np.asarray(date)[order], n_dates, counts.shape[1] - 1)
-    fit = _ClusterFit(rows, varying, cluster, n_clusters, pooled, offset)
+    fit = _ClusterFit(rows, varying, cluster, n_clusters, pooled, of_common)
     for _ in range(rounds):
         fit.update(shift, steps)
         if overdispersed:

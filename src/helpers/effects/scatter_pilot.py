@@ -101,6 +101,7 @@ def expand_scattered(
     *,
     date: np.ndarray | None = None,
     n_dates: int = 0,
+    offset: np.ndarray | None = None,
     freedom: float | None = None,
     rounds: int = 20,
 ) -> ScatteredExpansion:
@@ -137,6 +138,8 @@ def expand_scattered(
         Date of each row, if logits shift from date to date.
     n_dates : int
         Number of dates D; some may have no rows.
+    offset : numpy.ndarray, shape (R, K), optional
+        What is added to the logits, and not fitted.
     freedom : float, optional
         Degrees of freedom of a multivariate t scatter: one scale for all categories of a row,
         :math:`u_{ik} / \sqrt{\lambda_i}` with :math:`\lambda_i` of mean 1. Then `spread` is that
@@ -170,7 +173,7 @@ def expand_scattered(
     """
     counts, available = np.asarray(counts, float), np.asarray(available, bool)
     varying, cluster = np.asarray(varying, float), np.asarray(cluster)
-    rows = ScatteredRows(counts, available, freedom)
+    rows = ScatteredRows(counts, available, freedom, offset)
     clusters, others = _terms(rows, varying, common, cluster, n_clusters, date, n_dates)
     terms = [*others.values(), clusters]
     for _ in range(rounds):

@@ -1,8 +1,8 @@
 """Data and a few choices to a PyMC model."""
 
+from helpers.models.attributes import StandardisedAttributes
 from helpers.models.design import (
     Design,
-    Standardised,
     choose_reference,
     even_menus,
     fixed_within_clusters,
@@ -12,6 +12,7 @@ from helpers.models.likelihood import choose_likelihood, choose_scatter
 from helpers.models.many_tables import ManyTables
 from helpers.models.names import parameter_names
 from helpers.models.options import CHOICES, RULES, Options, Rule
+from helpers.models.predictors import Standardised
 from helpers.models.priors import BY_CONTRAST, DEFAULT_PRIORS, Priors, used_priors
 from helpers.models.regression import masked_regression
 
@@ -26,6 +27,7 @@ __all__ = [
     "Priors",
     "Rule",
     "Standardised",
+    "StandardisedAttributes",
     "ask_about_zeros",
     "choose_likelihood",
     "choose_reference",

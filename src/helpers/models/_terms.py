@@ -11,6 +11,8 @@ from pytensor.tensor import TensorVariable
 from helpers.distributions.dirichlet import MaskedDirichletMultinomial
 from helpers.distributions.masked import MaskedMultinomial
 from helpers.distributions.zero_inflated import ZeroInflatedMultinomial
+from helpers.effects.attribute_pilot import AttributePilot, Whitened
+from helpers.effects.conditioned import Quadratic
 from helpers.effects.contrasts import ConditionedLevel
 from helpers.effects.correlated import cluster_intercepts, correlated_effects
 from helpers.effects.drift import date_gaps, random_walk
@@ -29,7 +31,8 @@ def data_of_rows(design: Design) -> None:
     data = design.data
     pm.Data("available", design.menus, dims=("row", "category"))
     pm.Data("n", _as_data(data.n), dims="row")
-    if not design.pooled or design.options.psi_by is not None:
+    own_slopes = len(design.varying_attributes) > 0
+    if not design.pooled or own_slopes or design.options.psi_by is not None:
         pm.Data("cluster_index", design.cluster, dims="row")
     if design.date is not None:
         pm.Data("date_index", design.date, dims="row")
@@ -37,6 +40,12 @@ def data_of_rows(design: Design) -> None:
         pm.Data("predictors", data.predictors.to_numpy(), dims=("row", "predictor"))
         pm.Data("predictor_mean", design.predictors.mean, dims="predictor")
         pm.Data("predictor_sd", design.predictors.sd, dims="predictor")
+    if design.attributes is not None:
+        pm.Data("attributes", design.attributes.values, dims=("row", "category", "attribute"))
+        pm.Data("attribute_mean", design.attributes.mean, dims="attribute")
+        pm.Data("attribute_scale", design.attributes.sd, dims="attribute")
+    if design.log_exposure is not None:
+        pm.Data("log_exposure", design.log_exposure, dims=("row", "category"))
 
 
 def effects_by_row(
@@ -118,6 +127,56 @@ def drift_by_row(design: Design, walk: TensorVariable) -> TensorVariable:
     model = pm.modelcontext(None)
     ones = _ones(model["n"])
     return cluster_logits(walk[..., None], model["date_index"], ones, design.reference)
+
+
+def attributes_by_row(design: Design, prior: Priors) -> TensorVariable:
+    """Logits of attributes, (row, category)."""
+    model, options = pm.modelcontext(None), design.options
+    unit = model["attribute_scale"]
+    scaled = (model["attributes"] - model["attribute_mean"]) / unit
+    found = design.attribute_pilot if options.centring in ("auto", "conditioned") else None
+    common = prior(
+        "attribute_slope",
+        "attribute",
+        under="attribute_slope_scaled",
+        transform=None if found is None else Whitened(found.slope, found.covariance),
+    )
+    pm.Deterministic("attribute_slope", common / unit, dims="attribute")
+    slopes: list[Any] = [common[q] for q in range(len(design.data.attributes))]
+    if len(varying := design.varying_attributes):
+        of_row = _own_slopes(design, prior, found, common, unit)[model["cluster_index"]]
+        for position, q in enumerate(varying):
+            slopes[q] = of_row[:, position, None]
+    terms = [scaled[:, :, q] * slope for q, slope in enumerate(slopes)]
+    return pt.add(*terms) if len(terms) > 1 else terms[0]
+
+
+def _own_slopes(
+    design: Design,
+    prior: Priors,
+    found: AttributePilot | None,
+    common: TensorVariable,
+    unit: TensorVariable,
+) -> TensorVariable:
+    """Slopes of the attributes that have one for each cluster, (cluster, varying_attribute)."""
+    varying = design.varying_attributes
+    information = None
+    if found is not None:
+        h, b, _ = found.by_cluster
+        information = Quadratic(h[:, varying], b[:, varying])
+    sd = prior("attribute_sd", "varying_attribute", under="attribute_sd_scaled")
+    pm.Deterministic("attribute_sd", sd / unit[varying], dims="varying_attribute")
+    dims = ("cluster", "varying_attribute")
+    slopes = cluster_intercepts(
+        "attribute_slopes_scaled",
+        common[varying],
+        sd,
+        dims=dims,
+        centring=design.options.centring,
+        information=information,
+    )
+    pm.Deterministic("attribute_slopes", slopes / unit[varying], dims=dims)
+    return slopes
 
 
 def scatter_by_row(

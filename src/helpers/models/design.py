@@ -9,68 +9,14 @@ import pandas as pd
 
 from helpers.data.counts import CategoryCounts
 from helpers.data.messages import require_choice
+from helpers.effects.attribute_pilot import AttributePilot, fit_attributes
 from helpers.effects.pilot import Expansion, expand_likelihood
 from helpers.effects.scatter_pilot import ScatteredExpansion, expand_scattered
+from helpers.models.attributes import StandardisedAttributes
 from helpers.models.options import Options
+from helpers.models.predictors import Standardised
 
-__all__ = ["Design", "Standardised", "choose_reference", "even_menus", "fixed_within_clusters"]
-
-
-@dataclass(frozen=True, eq=False)
-class Standardised:
-    """
-    Predictors on a common scale.
-
-    Attributes
-    ----------
-    mean, sd : numpy.ndarray, shape (P,)
-        Means and standard deviations over the rows of the table as it was read, in the
-        predictors' units.
-    values : numpy.ndarray, shape (R, P)
-        Standardised predictors.
-    """
-
-    mean: np.ndarray
-    sd: np.ndarray
-    values: np.ndarray
-
-    @classmethod
-    def of(cls, predictors: pd.DataFrame, weights: np.ndarray | None = None) -> "Standardised":
-        """
-        Standardise predictors, which must vary and not repeat each other.
-
-        Parameters
-        ----------
-        predictors : pandas.DataFrame, shape (R, P)
-            Predictors in their own units.
-        weights : numpy.ndarray, shape (R,), optional
-            Number of rows that each row stands for: 1 if not given.
-
-        Returns
-        -------
-        Standardised
-
-        Raises
-        ------
-        ValueError
-            For a predictor that is the same in every row, or a combination of the others.
-        """
-        x = predictors.to_numpy()
-        mean = np.average(x, axis=0, weights=weights)
-        sd = np.sqrt(np.average((x - mean) ** 2, axis=0, weights=weights))
-        constant = sd <= 1e-12 * np.maximum(1.0, np.abs(mean))
-        if constant.any():
-            raise ValueError(
-                f"The predictor {', '.join(predictors.columns[constant])} is the same in every "
-                "row: leave it out, its effect is part of the intercept."
-            )
-        values = (x - mean) / sd
-        if np.linalg.matrix_rank(values) < values.shape[1]:
-            raise ValueError(
-                f"The predictors {', '.join(predictors.columns)} repeat each other: one of them is "
-                "a combination of the others (or there are more of them than rows). Leave it out."
-            )
-        return cls(mean, sd, values)
+__all__ = ["Design", "choose_reference", "even_menus", "fixed_within_clusters"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +44,8 @@ class Design:
         The distinct dates in order, D of them, where there is a drift.
     in_doubt : numpy.ndarray of bool, shape (K,)
         Categories that may be off unknown menus.
+    attributes : StandardisedAttributes or None
+        What differs by category and row, if anything does.
     """
 
     data: CategoryCounts
@@ -109,6 +57,7 @@ class Design:
     n_clusters: int
     dates: pd.Index | None
     in_doubt: np.ndarray
+    attributes: StandardisedAttributes | None
 
     @classmethod
     def of(cls, data: CategoryCounts, options: Options) -> "Design":
@@ -151,16 +100,18 @@ class Design:
         reference = data.categories.index(name)
         ignored = options.availability == "ignored"
         clusters = data.cluster
+        menus = np.ones_like(data.available) if ignored else data.available
         return cls(
             data=data,
             options=options,
             reference=reference,
-            menus=np.ones_like(data.available) if ignored else data.available,
+            menus=menus,
             predictors=predictors,
             cluster=np.zeros(len(data), int) if clusters is None else clusters.codes.astype(int),
             n_clusters=1 if clusters is None else len(clusters.categories),
             dates=None if options.drift is None else _distinct_dates(data),
             in_doubt=_in_doubt(data, options, reference),
+            attributes=StandardisedAttributes.of(data, menus) if data.attributes else None,
         )
 
     @property
@@ -200,6 +151,45 @@ class Design:
         return on_some_menu
 
     @property
+    def varying_attributes(self) -> np.ndarray:
+        """Positions of the attributes that have a slope for each cluster."""
+        kinds, names = self.options.attribute_effects, list(self.data.attributes)
+        if isinstance(kinds, str):
+            kinds = dict.fromkeys(names, kinds)
+        for name in kinds:
+            require_choice("an attribute", name, names)
+        return np.flatnonzero([kinds.get(name) == "varying" for name in names])
+
+    @property
+    def log_exposure(self) -> np.ndarray | None:
+        """Logarithm of the exposure, 0 off the menu, shape (R, K)."""
+        exposure = self.data.exposure
+        return None if exposure is None else np.log(np.where(exposure > 0, exposure, 1.0))
+
+    @cached_property
+    def attribute_pilot(self) -> AttributePilot | None:
+        """Quick fit of the attributes' slopes."""
+        if self.attributes is None:
+            return None
+        return fit_attributes(
+            self.data.counts,
+            self.sure_menus,
+            self.cluster,
+            self.n_clusters,
+            self.reference,
+            self.attributes.scaled,
+            self.log_exposure,
+        )
+
+    @cached_property
+    def offset(self) -> np.ndarray | None:
+        """What pilots of other effects take for known in the logits, shape (R, K)."""
+        found, exposure = self.attribute_pilot, self.log_exposure
+        if found is None:
+            return exposure
+        return found.fitted if exposure is None else found.fitted + exposure
+
+    @property
     def coords(self) -> dict[str, Any]:
         """Coordinates of the model."""
         data = self.data
@@ -207,6 +197,8 @@ class Design:
         coords = data.coords | {"contrast": free.tolist()}
         if self.options.effects == "slopes":
             coords["effect"] = ["intercept", *data.predictors.columns]
+        if len(varying := self.varying_attributes):
+            coords["varying_attribute"] = [coords["attribute"][q] for q in varying]
         if self.dates is not None:
             coords["date"] = self.dates.to_numpy()
         if self.options.availability == "unknown":
@@ -230,6 +222,7 @@ class Design:
             *self._for_pilot(self.sure_menus),
             date=self.date,
             n_dates=0 if self.dates is None else len(self.dates),
+            offset=self.offset,
             overdispersed=overdispersed,
         )
 
@@ -254,6 +247,7 @@ class Design:
             *self._for_pilot(self.sure_menus if menus is None else menus),
             date=self.date,
             n_dates=0 if self.dates is None else len(self.dates),
+            offset=self.offset,
             freedom=freedom,
         )
 

@@ -1,6 +1,6 @@
 """What can be chosen of a regression, and what goes with what."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -60,6 +60,20 @@ RULES = (
         'give `cluster` when reading the counts, or use effects="pooled"',
     ),
     Rule("drift", ("walk",), "date", (), "give `date` when reading the counts, or leave it out"),
+    Rule(
+        "attribute_effects",
+        ("varying",),
+        "cluster",
+        (),
+        "give `cluster` when reading the counts, or leave it out",
+    ),
+    Rule(
+        "attribute_effects",
+        ("varying",),
+        "attributes",
+        (),
+        "give `attributes` when reading the counts, or leave it out",
+    ),
     Rule("inflated", None, "availability", ("unknown",), _ABOUT_UNKNOWN),
     Rule("menu_of", ("cluster",), "availability", ("unknown",), _ABOUT_UNKNOWN),
     Rule("psi_by", ("cluster",), "availability", ("unknown",), _ABOUT_UNKNOWN),
@@ -90,7 +104,11 @@ RULES = (
     ),
 )
 
-_DATA = {"cluster": "a cluster for each row", "date": "the date of each row"}
+_DATA = {
+    "cluster": "a cluster for each row",
+    "date": "the date of each row",
+    "attributes": "attributes of the categories",
+}
 
 
 @dataclass(frozen=True)
@@ -104,6 +122,8 @@ class Options:
         One of `CHOICES` each.
     availability, menu_of, psi_by, spreads : str or None
         One of `CHOICES` each.
+    attribute_effects : str or mapping
+        "common" or "varying", for all attributes or by name.
     inflated : sequence of str or str, optional
         Categories that may be off unknown menus.
     reference : str, optional
@@ -127,10 +147,14 @@ class Options:
     psi_by: str | None = None
     reference: str | None = None
     spreads: str | None = None
+    attribute_effects: str | Mapping[str, str] = "common"
 
     def __post_init__(self) -> None:
         for option, allowed in CHOICES.items():
             require_choice(option, getattr(self, option), allowed)
+        kinds = self.attribute_effects
+        for kind in kinds.values() if isinstance(kinds, Mapping) else [kinds]:
+            require_choice("attribute_effects", kind, ("common", "varying"))
 
     @property
     def needs_spreads(self) -> bool:
@@ -154,10 +178,13 @@ class Options:
         """
         for option, values, needs, of, remedy in RULES:
             value = getattr(self, option)
+            if isinstance(value, Mapping):
+                value = "varying" if "varying" in value.values() else "common"
             if value is None or (values is not None and value not in values):
                 continue
             if needs in _DATA:
-                met, needed = getattr(data, needs) is not None, _DATA[needs]
+                given, needed = getattr(data, needs), _DATA[needs]
+                met = given is not None and len(given) > 0
             else:
                 met = getattr(self, needs) in of
                 needed = " or ".join(_spelt(needs, v) for v in of)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pymc as pm
+from pymc.logprob.transforms import Transform
 from pytensor.tensor import TensorVariable
 
 from helpers.data.messages import require_choice
@@ -42,6 +43,9 @@ DEFAULT_PRIORS: dict[str, Callable] = {
     "effects_spread": pooled_spreads,
     "drift_spread": pooled_spreads,
     "scatter_sd": pooled_spreads,
+    # Per standard deviation of the attribute.
+    "attribute_slope": partial(pm.Normal, mu=0, sigma=1),
+    "attribute_sd": partial(pm.Exponential, lam=1),
     # Juárez & Steel (2010): tails from very heavy to nearly normal.
     "scatter_df": partial(pm.Gamma, alpha=2, beta=0.1),
 }
@@ -68,7 +72,14 @@ class Priors:
     given: frozenset[str]
     design: Design
 
-    def __call__(self, name: str, dims: str | Sequence[str] | None) -> TensorVariable:
+    def __call__(
+        self,
+        name: str,
+        dims: str | Sequence[str] | None,
+        *,
+        under: str | None = None,
+        transform: Transform | None = None,
+    ) -> TensorVariable:
         """
         Register a parameter.
 
@@ -78,12 +89,17 @@ class Priors:
             Its name.
         dims : str or sequence of str or None
             Its dims.
+        under : str, optional
+            Another name to register it under.
+        transform : Transform, optional
+            Coordinates to sample it in, if its prior is the default.
 
         Returns
         -------
         TensorVariable
         """
-        return self.by_name[name](name, dims=dims)
+        given = {} if transform is None or name in self.given else {"transform": transform}
+        return self.by_name[name](under or name, dims=dims, **given)
 
     def mean(
         self,
@@ -165,6 +181,8 @@ def used_priors(given: Mapping[str, Callable] | None, design: Design) -> Priors:
         used.append(f"{_LEVELS[options.effects].removesuffix('_mean')}_{kind}")
     if options.effects != "slopes" and design.predictors is not None:
         used.append("slope")
+    if design.attributes is not None:
+        used += ["attribute_slope"] + ["attribute_sd"] * (len(design.varying_attributes) > 0)
     if options.availability == "unknown":
         used.append("psi")
     if options.likelihood == "dirichlet-multinomial":

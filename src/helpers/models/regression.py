@@ -7,6 +7,7 @@ import pytensor.tensor as pt
 
 from helpers.data.counts import CategoryCounts
 from helpers.models._terms import (
+    attributes_by_row,
     data_of_rows,
     drift_by_row,
     drift_over_dates,
@@ -37,6 +38,7 @@ def masked_regression(
     psi_by: str | None = None,
     reference: str | None = None,
     spreads: str | None = None,
+    attribute_effects: str | Mapping[str, str] = "common",
     priors: Mapping[str, Callable] | None = None,
 ) -> pm.Model:
     r"""
@@ -53,7 +55,9 @@ def masked_regression(
        (\alpha_{ck}, \beta_{ck}) \sim N(\mu_k, \Sigma_k),
 
     with standardised predictors :math:`\tilde x`, perhaps a drift w over dates, and
-    :math:`\eta = 0` for the reference category.
+    :math:`\eta = 0` for the reference category. Attributes z of the data, such as prices, add
+    :math:`\sum_q \gamma_q \tilde z_{ikq}` to all logits, and exposure e adds
+    :math:`\log e_{ik}`.
 
     Parameters
     ----------
@@ -104,10 +108,14 @@ def masked_regression(
         others, which makes a model that depends on the reference. "full" and "kronecker"
         covariances are of contrasts in either case. By default "category", or "contrast" where
         `priors` names a standard deviation of contrasts.
+    attribute_effects : {"common", "varying"} or mapping
+        Whether an attribute has one slope, or one for each cluster, normal about the common one;
+        for all of them, or by name.
     priors : mapping of str to callable, optional
         Priors to use in place of the defaults, by parameter: ``intercept`` (pooled),
         ``intercept_mean``, ``intercept_spread``, ``slope``, ``effects_mean``, ``effects_spread``,
-        ``drift_spread``, ``scatter_sd``, ``scatter_df``, ``psi``, ``concentration``, and for
+        ``drift_spread``, ``scatter_sd``, ``scatter_df``, ``psi``, ``concentration``,
+        ``attribute_slope`` and ``attribute_sd`` (per standard deviation of the attribute), and for
         spreads by contrast ``intercept_sd``, ``effects_sd``, ``drift_sd``. Each is called as
         ``prior(name, dims=dims)`` inside the model, as in
         ``{"slope": functools.partial(pm.Normal, mu=0, sigma=0.5)}``.
@@ -131,6 +139,12 @@ def masked_regression(
           (category, effect) with correlations ``effects_spread_corr``, and ``drift_spread``
           (category), each with its scale, such as ``drift_spread_scale``; standard deviations and
           correlations of contrasts then follow from them;
+        - for attributes, ``attribute_slope`` (attribute) per unit, and what is sampled for it,
+          ``attribute_slope_scaled``, per standard deviation; varying, also
+          ``attribute_sd`` (varying_attribute) and ``attribute_slopes`` (cluster,
+          varying_attribute). Data are ``attributes`` (row,
+          category, attribute) in their own units, where blank cells have the mean of their
+          category, and ``log_exposure`` (row, category);
         - ``psi`` (inflated), for unknown menus: the probability of being on the menu; with
           `psi_by`, (cluster, inflated);
         - ``concentration``, for the Dirichlet-multinomial; for the logistic-normal ``scatter_sd``
@@ -139,10 +153,10 @@ def masked_regression(
           some menu, and ``drift_sd`` (contrast), the standard deviation of its steps over the mean
           gap between dates. The model's data then include ``date_index`` (row);
         - ``logits``, the linear predictor; ``preference``, the latent preferences with everything
-          on the menu; ``share``, what is expected under each row's menu as the data have it (where
-          menus are unknown, with all on it that may be): all (row, category). For the
-          logistic-normal, ``logits`` and ``share`` include the row's scatter, and ``preference``
-          and ``mean_logits`` do not;
+          on the menu, equally exposed; ``share``, what is expected under each row's menu as the
+          data have it (where menus are unknown, with all on it that may be): all (row, category).
+          For the logistic-normal, ``logits`` and ``share`` include the row's scatter, and
+          ``preference`` and ``mean_logits`` do not;
         - ``counts`` (row, category), the observed counts.
 
     Raises
@@ -227,6 +241,7 @@ def masked_regression(
         psi_by=psi_by,
         reference=reference,
         spreads=spreads,
+        attribute_effects=attribute_effects,
     )
     design = Design.of(data, options)
     prior = used_priors(priors, design)
@@ -239,13 +254,17 @@ def masked_regression(
         mean = effects_by_row(design, prior, pilot, walk)
         if walk is not None:
             mean = mean + drift_by_row(design, walk)
+        if design.attributes is not None:
+            mean = mean + attributes_by_row(design, prior)
+        available = model["available"]
+        preference = masked_shares(mean, pt.ones_like(available))
+        if data.exposure is not None:
+            mean = mean + model["log_exposure"]
         logits = mean
         if likelihood == "logistic-normal":
             mean = pm.Deterministic("mean_logits", mean, dims=("row", "category"))
             logits = mean + scatter_by_row(design, prior, pilot, mean)
         logits = pm.Deterministic("logits", logits, dims=("row", "category"))
-        available = model["available"]
-        preference = masked_shares(mean, pt.ones_like(available))
         pm.Deterministic("preference", preference, dims=("row", "category"))
         pm.Deterministic("share", masked_shares(logits, available), dims=("row", "category"))
         observe(design, prior, logits)
