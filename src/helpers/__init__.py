@@ -31,9 +31,11 @@ from helpers.models import (
     parameter_names,
 )
 from helpers.predict import (
+    elasticities,
     latent_preferences,
     menu_probabilities,
     preferences_over_time,
+    slope_ratio,
     what_if,
 )
 
@@ -51,6 +53,7 @@ __all__ = [
     "choose_reference",
     "correlated_effects",
     "draw_counts",
+    "elasticities",
     "interval",
     "interval_table",
     "latent_preferences",
@@ -63,5 +66,6 @@ __all__ = [
     "read_counts",
     "shares_on_menu",
     "simulate_counts",
+    "slope_ratio",
     "what_if",
 ]

@@ -2,15 +2,18 @@
 
 from helpers.predict.averages import row_averages
 from helpers.predict.draws import value_by_draw
+from helpers.predict.elasticities import elasticities, slope_ratio
 from helpers.predict.menus import menu_probabilities
 from helpers.predict.preferences import latent_preferences, preferences_over_time
 from helpers.predict.what_if import what_if
 
 __all__ = [
+    "elasticities",
     "latent_preferences",
     "menu_probabilities",
     "preferences_over_time",
     "row_averages",
+    "slope_ratio",
     "value_by_draw",
     "what_if",
 ]

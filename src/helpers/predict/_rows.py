@@ -1,19 +1,22 @@
 """The rows that a prediction is for: rows of the model, or new ones."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import batched
 from typing import NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
 import pymc as pm
+import pytensor.tensor as pt
 import xarray as xr
+from pytensor.graph.replace import graph_replace
 
 from helpers.data.dates import parse_dates
 from helpers.data.messages import require_known
 from helpers.effects.drift import walk_at
 from helpers.effects.rows import draw_new_scatter, draw_scatter
 from helpers.predict._scatter import chosen, require_stored_scatter, scatter_terms, scatters
+from helpers.predict._scenarios import Scenario, changed_data
 from helpers.predict.draws import value_by_draw
 
 # Doubles of logits whose scatter is drawn at once.
@@ -25,13 +28,15 @@ class Draw(NamedTuple):
     What one draw says of the rows.
 
     Logits (R, K), and the concentration of a Dirichlet-multinomial. The spread (K,) and the
-    degrees of freedom of the scatter are there if shares are to be averaged over it.
+    degrees of freedom of the scatter are there if shares are to be averaged over it. Shifts (R, K)
+    are what scenarios that change predictors or attributes add to the logits, by position.
     """
 
     logits: np.ndarray
     concentration: float | None = None
     spread: np.ndarray | None = None
     df: float | None = None
+    shifts: Mapping[int, np.ndarray] = {}
 
 
 class RowsToPredict(Protocol):
@@ -41,6 +46,10 @@ class RowsToPredict(Protocol):
     labels: pd.Index
     row_menus: np.ndarray
     n: np.ndarray
+
+    def prepare(self, scenarios: Sequence[Scenario]) -> None:
+        """Take note of scenarios that change predictors or attributes."""
+        ...
 
     def by_draw(
         self, posterior: xr.Dataset | xr.DataTree, rng: np.random.Generator
@@ -66,11 +75,47 @@ def _terms(model, logits, with_scatter):
     return terms | scatter_terms(model) if with_scatter else terms
 
 
+def log_exposure(model: pm.Model) -> np.ndarray | float:
+    """What exposure adds to the logits of the model's rows (R, K): no part of preferences."""
+    return model["log_exposure"].eval() if "log_exposure" in model.named_vars else 0.0
+
+
 def _without_scatter(model):
     return model["mean_logits" if scatters(model) else "logits"]
 
 
-class _ModelRows:
+class _Rows:
+    """What both kinds of rows share: how scenarios move their logits."""
+
+    moved: tuple[int, ...] = ()
+
+    def prepare(self, scenarios):
+        self.moved = tuple(s for s, scenario in enumerate(scenarios) if scenario.changes)
+        self.scenarios = scenarios
+
+    def shift_terms(self, logits, data, rows):
+        """What each scenario adds to the logits of all rows."""
+        terms = []
+        for s in self.moved:
+            changed = changed_data(self.scenarios[s], self.model, data, rows)
+            other = {
+                self.model[name]: pt.constant(values, dtype=self.model[name].dtype)
+                for name, values in changed.items()
+            }
+            terms.append(graph_replace(logits, other, strict=False) - logits)
+        return terms
+
+    def with_shifts(self, draws, shifts):
+        """Draws, each with what its scenarios add."""
+        if not self.moved:
+            return draws
+        return (
+            draw._replace(shifts=dict(zip(self.moved, values, strict=True)))
+            for draw, values in zip(draws, shifts, strict=True)
+        )
+
+
+class _ModelRows(_Rows):
     def __init__(self, model, rows, at):
         self.model, self.at = model, at
         self.labels = pd.Index(model.coords["row"])
@@ -89,6 +134,16 @@ class _ModelRows:
         self.n = model["n"].eval()[self.position] if has_n else np.ones(len(self.labels), int)
 
     def by_draw(self, posterior, rng):
+        shifts = None
+        if self.moved:
+            names = [n for n in ("predictors", "attributes") if n in self.model.named_vars]
+            data = {name: self.model[name].eval() for name in names}
+            logits = _without_scatter(self.model)
+            terms = [t[self.position] for t in self.shift_terms(logits, data, self.position)]
+            shifts = value_by_draw(posterior, self.model, terms)
+        yield from self.with_shifts(self._draws(posterior, rng), shifts)
+
+    def _draws(self, posterior, rng):
         model = self.model
         realised = self.at == "realised"
         if scatters(model) and realised and "scatter" not in posterior.data_vars:
@@ -121,12 +176,13 @@ class _ModelRows:
             yield from map(Draw, draw_scatter(*given, rng=rng))
 
 
-class _NewRows:
+class _NewRows(_Rows):
     def __init__(self, model, frame, at):
         self.model, self.labels, self.at = model, frame.index, at
         categories = [str(c) for c in model.coords["category"]]
         self.predictors = [str(p) for p in model.coords.get("predictor", ())]
         by_cluster, by_date = ("cluster_index" in model.named_vars), ("drift" in model.named_vars)
+        tables = self._tables(categories)
         needed = [*self.predictors, *["cluster"] * by_cluster, *["date"] * by_date]
         missing = [name for name in needed if name not in frame]
         if missing:
@@ -135,12 +191,15 @@ class _NewRows:
                 f"{', '.join(needed)}."
             )
         columns = map(str, frame.columns)
-        require_known("column", columns, ["cluster", "date", "n", *self.predictors, *categories])
+        require_known(
+            "column", columns, ["cluster", "date", "n", *self.predictors, *categories, *tables]
+        )
         if not len(frame):
             raise ValueError("There are no new rows: the frame is empty.")
         self.row_menus = self._menus(frame, categories)
         self.n = self._totals(frame)
         self.x = self._numbers(frame)
+        self.tables = self._by_category(frame, tables, categories)
         self.cluster = self._clusters(frame) if by_cluster else None
         if by_date:
             self.dates = pd.Index(model.coords["date"])
@@ -175,6 +234,40 @@ class _NewRows:
                     )
                 menus[:, k] = values.astype(bool)
         return menus
+
+    def _tables(self, categories):
+        """Columns such as price_oats and exposure_oats that new rows may have."""
+        names = [str(name) for name in self.model.coords.get("attribute", ())]
+        names += ["exposure"] if "log_exposure" in self.model.named_vars else []
+        return [f"{name}_{category}" for name in names for category in categories]
+
+    def _by_category(self, frame, columns, categories):
+        """Attributes (R, K, Q), and the log of the exposure (R, K)."""
+        given = {}
+        for name in columns:
+            if name in frame:
+                given[name] = pd.to_numeric(frame[name], errors="coerce").to_numpy(dtype=float)
+                exposed = name.startswith("exposure_")
+                bad = ~np.isfinite(given[name]) | (exposed & (given[name] < 0))
+                if bad.any():
+                    raise ValueError(
+                        f"{name} must be a finite number{', 0 or more,' if exposed else ''} in new "
+                        f"row(s) {self._where(bad)}."
+                    )
+        found, shape = {}, (len(frame), len(categories))
+        if "attributes" in self.model.named_vars:
+            usual = self.model["attributes"].eval().mean(axis=0)
+            values = np.broadcast_to(usual, (len(frame), *usual.shape)).copy()
+            for q, name in enumerate(self.model.coords["attribute"]):
+                for k, category in enumerate(categories):
+                    values[:, k, q] = given.get(f"{name}_{category}", values[:, k, q])
+            found["attributes"] = values
+        if "log_exposure" in self.model.named_vars:
+            of = [given.get(f"exposure_{category}", np.ones(shape[0])) for category in categories]
+            exposure = np.stack(of, axis=1)
+            self.row_menus = self.row_menus & (exposure > 0)
+            found["log_exposure"] = np.log(np.where(exposure > 0, exposure, 1.0))
+        return found
 
     def _totals(self, frame):
         if "n" not in frame:
@@ -212,7 +305,7 @@ class _NewRows:
 
     def _data(self):
         """What replaces the model's data."""
-        data = {"n": self.n}
+        data = {"n": self.n, **self.tables}
         if self.predictors:
             data["predictors"] = self.x
         if self.cluster is not None:
@@ -225,6 +318,8 @@ class _NewRows:
     def by_draw(self, posterior, rng):
         model = self.model
         logits = _without_scatter(model)
+        data = self._data()
+        moves = self.shift_terms(logits, data, np.arange(len(self.n)))
         terms = _terms(model, logits, scatters(model) and self.at != "typical")
         drift = []
         if "drift" in model.named_vars:
@@ -232,24 +327,27 @@ class _NewRows:
             if len(new_dates):
                 spread = "drift_spread" if "drift_spread" in model.named_vars else "drift_sd"
                 drift = [model["drift"], model[spread]]
-        expressions = [*terms.values(), *drift]
-        values_by_draw = value_by_draw(posterior, model, expressions, data=self._data())
-        population = self._from_population(posterior, rng)
+        expressions = [*terms.values(), *moves, *drift]
+        values_by_draw = value_by_draw(posterior, model, expressions, data=data)
+        population = self._from_population(posterior, moves, data, rng)
         for values, new_clusters in zip(values_by_draw, population, strict=True):
             draw = Draw(**dict(zip(terms, values, strict=False)))
+            shifts = values[len(terms) : len(terms) + len(moves)]
             if new_clusters is not None:
-                draw.logits[self.is_new] = new_clusters[self.is_new]
+                for array, new in zip((draw.logits, *shifts), new_clusters, strict=True):
+                    array[self.is_new] = new[self.is_new]
+            draw = draw._replace(shifts=dict(zip(self.moved, shifts, strict=True)))
             if drift:
                 walk, sd = values[-2:]
                 self._move(draw.logits, new_dates, walk, sd, rng)
             if draw.spread is not None and self.at == "realised":
                 df = None if draw.df is None else [draw.df]
                 own = draw_new_scatter([draw.spread], df, n_rows=len(draw.logits), rng=rng)[0]
-                draw = Draw(draw.logits + own)
+                draw = Draw(draw.logits + own, shifts=draw.shifts)
             yield draw
 
-    def _from_population(self, posterior, rng):
-        """Logits with all clusters' effects drawn from the population."""
+    def _from_population(self, posterior, moves, data, rng):
+        """Logits and shifts with all clusters' effects drawn from the population."""
         size = posterior.sizes["chain"] * posterior.sizes["draw"]
         if self.cluster is None or not self.is_new.any():
             return (None for _ in range(size))
@@ -259,8 +357,8 @@ class _NewRows:
         return value_by_draw(
             posterior,
             self.model,
-            _without_scatter(self.model),
-            data=self._data(),
+            [_without_scatter(self.model), *moves],
+            data=data,
             resample=of_clusters,
             random_seed=seed,
         )

@@ -1,21 +1,39 @@
-"""Menus of scenarios, as a caller may give them."""
+"""Scenarios, as a caller may give them: menus, and other values of predictors and attributes."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from helpers.data.messages import require_known
 
+RESERVED = ("menu", "attributes", "predictors")
 
-def menus_of_scenarios(
+
+class Scenario(NamedTuple):
+    """Menus (R, K), and what is changed: attribute -> category -> values, predictor -> values."""
+
+    menu: np.ndarray
+    attributes: Mapping[str, Any]
+    predictors: Mapping[str, Any]
+
+    @property
+    def changes(self) -> bool:
+        """Whether anything but menus is another."""
+        return bool(self.attributes or self.predictors)
+
+
+def scenarios_of(
     available: Any, row_menus: np.ndarray, categories: list[str], labels: pd.Index
-) -> dict[str, np.ndarray]:
-    """The menus of each scenario by its name, shape (R, K) each; none of them is empty."""
-    scenarios = _named(available, row_menus, categories)
-    for name, menu in scenarios.items():
-        empty = ~menu.any(axis=1)
+) -> dict[str, Scenario]:
+    """The scenarios by name; no menu is empty."""
+    scenarios = {
+        name: _scenario(given, row_menus, categories, name)
+        for name, given in _named(available, categories).items()
+    }
+    for name, scenario in scenarios.items():
+        empty = ~scenario.menu.any(axis=1)
         if empty.any():
             raise ValueError(
                 f"The scenario {name!r} leaves nothing on the menu in row(s) "
@@ -24,7 +42,7 @@ def menus_of_scenarios(
     return scenarios
 
 
-def _named(available, row_menus, categories):
+def _named(available: Any, categories: list[str]) -> dict[str, Any]:
     if isinstance(available, Mapping | pd.DataFrame) and not len(available):
         raise ValueError("No scenario is given: name at least one menu.")
     if isinstance(available, pd.DataFrame):
@@ -35,14 +53,39 @@ def _named(available, row_menus, categories):
             raise ValueError(
                 f"More than one scenario is called {repeated}: give each another name."
             )
-        lines = zip(names, available.to_dict("records"), strict=True)
-        return {name: _menu(line, row_menus, categories, name) for name, line in lines}
+        return dict(zip(names, available.to_dict("records"), strict=True))
     is_scenarios = isinstance(available, Mapping) and not all(
         isinstance(v, bool | np.bool_) for v in available.values()
     )
-    if not is_scenarios:
+    if not is_scenarios or _has_reserved_keys(available):
         available = {"what if": available}
-    return {str(name): _menu(menu, row_menus, categories, name) for name, menu in available.items()}
+    return {str(name): given for name, given in available.items()}
+
+
+def _has_reserved_keys(given: Any) -> bool:
+    """Whether a mapping is one of `RESERVED`, and not of categories."""
+    return (
+        isinstance(given, Mapping)
+        and len(given) > 0
+        and set(given) <= set(RESERVED)
+        and not any(isinstance(value, bool | np.bool_) for value in given.values())
+    )
+
+
+def _scenario(given: Any, row_menus: np.ndarray, categories: list[str], name: str) -> Scenario:
+    if not _has_reserved_keys(given):
+        return Scenario(_menu(given, row_menus, categories, name), {}, {})
+    menu = row_menus.copy()
+    if "menu" in given:
+        menu = _menu(given["menu"], row_menus, categories, name)
+    changes = [given.get(key, {}) for key in ("attributes", "predictors")]
+    for key, change in zip(("attributes", "predictors"), changes, strict=True):
+        if not isinstance(change, Mapping):
+            raise ValueError(
+                f"In the scenario {name!r}, {key!r} must be a mapping from names to values, not "
+                f"{change!r}."
+            )
+    return Scenario(menu, *changes)
 
 
 def _menu(menu, row_menus, categories, name):
@@ -70,3 +113,53 @@ def _menu(menu, row_menus, categories, name):
     if not np.isin(values, (0, 1)).all():
         raise ValueError(f"The menu of scenario {name!r} must contain True and False only.")
     return np.broadcast_to(values.astype(bool), row_menus.shape).copy()
+
+
+def changed_data(
+    scenario: Scenario, model: Any, data: Mapping[str, np.ndarray], rows: np.ndarray
+) -> dict[str, np.ndarray]:
+    """The model's data under a scenario, of which the `rows` change."""
+    changed = {}
+    if scenario.attributes:
+        names, categories = _coords(model, "attribute"), _coords(model, "category")
+        values = data["attributes"].copy()
+        require_known("attribute", scenario.attributes, names)
+        for name, given in scenario.attributes.items():
+            q = names.index(name)
+            by_category = given if isinstance(given, Mapping) else dict.fromkeys(categories, given)
+            require_known("category", by_category, categories, f" (of the attribute {name!r})")
+            for category, value in by_category.items():
+                k = categories.index(category)
+                values[rows, k, q] = _new(value, values[rows, k, q], f"{name} of {category}")
+        changed["attributes"] = values
+    if scenario.predictors:
+        names = _coords(model, "predictor")
+        values = data["predictors"].copy()
+        require_known("predictor", scenario.predictors, names)
+        for name, value in scenario.predictors.items():
+            p = names.index(name)
+            values[rows, p] = _new(value, values[rows, p], name)
+        changed["predictors"] = values
+    return changed
+
+
+def _coords(model: Any, dim: str) -> list[str]:
+    if dim not in model.coords:
+        raise ValueError(f"This model has no {dim}s to change.")
+    return [str(name) for name in model.coords[dim]]
+
+
+def _new(value: Any, now: np.ndarray, what: str) -> np.ndarray:
+    """New values of the rows: a number, one for each row, or a function of those they have."""
+    try:
+        new = np.broadcast_to(
+            np.asarray(value(now) if callable(value) else value, float), now.shape
+        )
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"A scenario's {what} must be a number, one for each of {len(now)} rows, or a function "
+            "of those that they have, such as lambda price: 1.1 * price."
+        ) from None
+    if not np.isfinite(new).all():
+        raise ValueError(f"A scenario's {what} must be finite numbers.")
+    return new

@@ -10,9 +10,9 @@ import xarray as xr
 from scipy.sparse import csr_array
 
 from helpers.data.shares import shares_on_menu
-from helpers.predict._rows import rows_to_predict
+from helpers.predict._rows import log_exposure, rows_to_predict
 from helpers.predict._scatter import scatters
-from helpers.predict._scenarios import menus_of_scenarios
+from helpers.predict._scenarios import scenarios_of
 from helpers.predict.draws import value_by_draw
 
 __all__ = ["row_averages"]
@@ -97,16 +97,17 @@ def row_averages(
     """
     rows = rows_to_predict(model, None)
     categories = [str(c) for c in model.coords["category"]]
-    given = (
-        {} if menus is None else menus_of_scenarios(menus, rows.row_menus, categories, rows.labels)
-    )
+    given = {} if menus is None else scenarios_of(menus, rows.row_menus, categories, rows.labels)
     tables = dict(predictors or {})
     posterior = idata["posterior"].to_dataset()
     rng = np.random.default_rng(random_seed)
     shifts = _shifts(posterior, model, list(tables.values()))
     groups = {name: _weights(rows.n, group) for name, group in (by or {}).items()}
+    rows.prepare(list(given.values()))
+    menus_of = [scenario.menu for scenario in given.values()]
+    same = rows.row_menus, menus_of, rows.n / rows.n.sum(), groups, log_exposure(model)
     found = [
-        _of_draw(draw.logits, shift, rows.row_menus, given, rows.n / rows.n.sum(), groups)
+        _of_draw(draw, shift, *same)
         for draw, shift in zip(rows.by_draw(posterior, rng), shifts, strict=True)
     ]
     sample = ("chain", "draw")
@@ -140,21 +141,26 @@ def row_averages(
     return xr.Dataset(variables, coords, {"at": rows.at})
 
 
-def _of_draw(logits, shifts, row_menus, menus, weight, groups):
+def _of_draw(draw, shifts, row_menus, menus, weight, groups, exposure):
     """Averages of one draw by name."""
-    latent, expected = shares_on_menu(logits, np.array(True)), shares_on_menu(logits, row_menus)
+    logits, equally_exposed = draw.logits, draw.logits - exposure
+    latent = shares_on_menu(equally_exposed, np.array(True))
+    expected = shares_on_menu(logits, row_menus)
     out = {
         "latent": weight @ latent,
         "expected": weight @ expected,
         "moved": _moved(expected, weight),
     }
     if menus:
-        out["share"] = np.stack([weight @ shares_on_menu(logits, m) for m in menus.values()])
+        under = [
+            shares_on_menu(logits + draw.shifts.get(s, 0.0), menu) for s, menu in enumerate(menus)
+        ]
+        out["share"] = np.stack([weight @ share for share in under])
     for name, of_group in groups.items():
         out[f"latent_by_{name}"] = of_group @ latent
         out[f"expected_by_{name}"] = of_group @ expected
     if shifts:
-        others = [shares_on_menu(logits + shift, np.array(True)) for shift in shifts]
+        others = [shares_on_menu(equally_exposed + shift, np.array(True)) for shift in shifts]
         out["latent_if"] = np.stack([weight @ other for other in others])
         for name, of_group in groups.items():
             out[f"latent_if_by_{name}"] = np.stack([of_group @ other for other in others])

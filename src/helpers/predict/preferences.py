@@ -8,7 +8,7 @@ import xarray as xr
 from scipy.sparse import csr_array
 
 from helpers.data.shares import shares_on_menu
-from helpers.predict._rows import rows_to_predict
+from helpers.predict._rows import log_exposure, rows_to_predict
 from helpers.predict._scatter import average_shares, chosen, points_by_draw, scatters
 
 __all__ = ["latent_preferences", "preferences_over_time"]
@@ -43,10 +43,10 @@ def latent_preferences(
         - "realised": the rows of the data as they were, what was off their menus drawn given the
           scatter that they showed, averaged over each cluster's rows, weighted by their totals.
 
-        The first two are at the predictors' means, and with a drift for the mean of the logits
-        over dates; without scatter of rows they are the same. The last is at the rows' own
-        predictors and dates, and draws scatter that was not stored, which takes a while: thin
-        many draws.
+        The first two are at the means of predictors and attributes, and with a drift for the mean
+        of the logits over dates; without scatter of rows they are the same. The last is at the
+        rows' own predictors, attributes and dates, and draws scatter that was not stored, which
+        takes a while: thin many draws. All are equally exposed.
     random_seed : int, optional
         Seed of the points, and of scatter that is drawn.
 
@@ -186,9 +186,12 @@ def _realised(posterior, model, dim, rng):
     index = np.zeros(len(rows.n), int) if dim is None else model[f"{dim}_index"].eval()
     size = 1 if dim is None else len(model.coords[dim])
     weight = csr_array((rows.n, (index, np.arange(len(index)))), shape=(size, len(index)))
+    exposure = log_exposure(model)
     with np.errstate(invalid="ignore"):
         values = [
-            weight @ shares_on_menu(draw.logits, np.array(True)) / weight.sum(axis=1)[:, None]
+            weight
+            @ shares_on_menu(draw.logits - exposure, np.array(True))
+            / weight.sum(axis=1)[:, None]
             for draw in rows.by_draw(posterior, rng)
         ]
     dims = ("chain", "draw", *([dim] if dim else []), "category")

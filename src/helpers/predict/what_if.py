@@ -13,7 +13,7 @@ from helpers.data.simulate import draw_counts
 from helpers.effects.rows import draw_new_scatter
 from helpers.predict._rows import rows_to_predict
 from helpers.predict._scatter import average_diversion, average_shares, draw_points
-from helpers.predict._scenarios import menus_of_scenarios
+from helpers.predict._scenarios import scenarios_of
 
 __all__ = ["what_if"]
 
@@ -55,13 +55,18 @@ def what_if(
         Scenarios: a mapping name -> menu, or a boolean frame with one line per scenario and one
         column per category, or a single menu. A menu is a list of the names on it, a mapping
         category -> bool that says what changes on each row's menu, or a boolean array of shape
-        (K,) or (rows, K).
+        (K,) or (rows, K). A scenario may change predictors and attributes, too: then it is a
+        mapping with any of the keys ``menu``, ``attributes`` and ``predictors``, such as
+        ``{"attributes": {"price": {"oats": 2.0}}}``. A new value is a number, one for each row, or
+        a function of those that the rows have.
     rows : sequence or pandas.DataFrame, optional
         Labels of the rows to predict; all if not given. Or a frame of new rows, with the columns
         that the model uses: ``cluster``, where a missing value is a cluster that is not in the
         data, drawn from the population of clusters; ``date``, which may be one without data; the
-        predictors, in their original units; ``n``, the total, 1 if it is not given; and one
-        boolean column for each category that may be off the row's menu.
+        predictors, in their original units; attributes in columns such as ``price_oats``, without
+        which a category has its mean; exposure in columns such as ``exposure_oats``, else 1;
+        ``n``, the total, 1 if it is not given; and one boolean column for each category that may
+        be off the row's menu.
     draws : int, optional
         Use about as many draws, evenly spread; all if not given.
     counts : bool
@@ -173,8 +178,8 @@ def what_if(
     categories = [str(c) for c in model.coords["category"]]
     to_predict = rows_to_predict(model, rows, at)
     row_menus, labels = to_predict.row_menus, to_predict.labels
-    scenarios = menus_of_scenarios(available, row_menus, categories, labels)
-    menus = np.stack(list(scenarios.values()))
+    scenarios = scenarios_of(available, row_menus, categories, labels)
+    menus = np.stack([scenario.menu for scenario in scenarios.values()])
     removed = np.flatnonzero((row_menus & ~menus).any(axis=(0, 1)))
     posterior = idata["posterior"].to_dataset()
     if draws is not None:
@@ -184,6 +189,7 @@ def what_if(
     if _can_divert(diversion, 8 * answers.share.size * len(removed), total):
         answers.divert(removed)
     rng = np.random.default_rng(random_seed)
+    to_predict.prepare(list(scenarios.values()))
     for i, draw in enumerate(to_predict.by_draw(posterior, rng)):
         answers.add(i, draw, rng)
     return answers.dataset(scenarios, categories, [categories[k] for k in removed])
@@ -239,10 +245,11 @@ class _Answers:
         baseline = average_shares(logits, self.rows.row_menus, points)
         self.baseline[i] = self._over_rows(baseline)
         for s, menu in enumerate(self.menus):
-            share = average_shares(logits, menu, points)
+            shift = draw.shifts.get(s, 0.0)
+            share = average_shares(logits + shift, menu, points)
             self.share[i, s] = self._over_rows(share)
             if self.counts is not None:
-                chance = share if points is None else shares_on_menu(own, menu)
+                chance = share if points is None else shares_on_menu(own + shift, menu)
                 drawn = draw_counts(rng, self.rows.n, chance, draw.concentration)
                 self.counts[i, s] = drawn if self.weight is None else drawn.sum(axis=0)
         if self.diversion is not None:
