@@ -1,6 +1,7 @@
 """A file to a report: read it, choose a model, fit it, check it, tabulate what it says."""
 
 from helpers.analysis.analysis import Analysis, analyse, conclude
+from helpers.analysis.attributes import attribute_section, attribute_table, attribute_words
 from helpers.analysis.check import Checks, Predictions, check_predictions
 from helpers.analysis.choose import Choice, choose
 from helpers.analysis.command import run_command
@@ -78,6 +79,9 @@ __all__ = [
     "Unfinished",
     "all_tables",
     "analyse",
+    "attribute_section",
+    "attribute_table",
+    "attribute_words",
     "build_model",
     "check_predictions",
     "checksum",

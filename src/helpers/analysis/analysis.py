@@ -286,10 +286,15 @@ def conclude(
 def _check_scenarios(data: CategoryCounts, options: AnalysisOptions) -> None:
     """Refuse names that are no categories now, rather than when all has been sampled."""
     for name, menu in options.scenarios.items():
+        where = f" (scenario {name!r})"
+        if isinstance(menu, dict) and set(menu) <= {"menu", "attributes", "predictors"}:
+            require_known("predictor", menu.get("predictors", {}), data.predictors.columns, where)
+            require_known("attribute", menu.get("attributes", {}), list(data.attributes), where)
+            menu = menu.get("menu", {})
         if isinstance(menu, str | list | tuple | dict):
             names = [menu] if isinstance(menu, str) else menu
             names = [each for each in names if isinstance(each, str)]
-            require_known("category", names, data.categories, f" (scenario {name!r})")
+            require_known("category", names, data.categories, where)
 
 
 def _signature() -> inspect.Signature:

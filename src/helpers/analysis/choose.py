@@ -58,6 +58,8 @@ class Choice:
         menu (:func:`~helpers.models.ask_about_zeros`). Empty if there is nothing to ask.
     spreads : {"category", "contrast"}
         What spreads between clusters, dates and rows are of.
+    attribute_effects : {"common", "varying"}
+        Whether attributes have one slope, or one for each cluster.
     """
 
     data: CategoryCounts
@@ -72,6 +74,7 @@ class Choice:
     reasons: tuple[str, ...] = ()
     question: str = ""
     spreads: str = "category"
+    attribute_effects: str = "common"
 
     @property
     def description(self) -> str:
@@ -87,6 +90,12 @@ class Choice:
             text += f", slopes of {slopes} per standard deviation"
         elif slopes:
             text += f", common slopes of {slopes} per standard deviation"
+        if self.data.attributes:
+            kind = "a slope" if self.attribute_effects == "common" else "own slopes"
+            whose = "" if self.attribute_effects == "common" else f" by {self.data.cluster_name}"
+            text += f", {kind} of {', '.join(self.data.attributes)}{whose}"
+        if self.data.exposure is not None:
+            text += ", shares in proportion to exposure"
         if self.drift:
             text += f", drifting over {_n_dates(self.data)} dates"
         if self.scatter:
@@ -111,6 +120,7 @@ def choose(
     scatter: str = "auto",
     drift: str = "auto",
     spreads: str = "auto",
+    attribute_effects: str = "common",
 ) -> Choice:
     """
     Choose a regression for a table of counts.
@@ -143,6 +153,8 @@ def choose(
         Overrules what spreads are of: by default single categories, or contrasts where clusters
         have fewer than three choices for each category and nothing else varies, or where menus say
         nothing of these (:func:`~helpers.models.even_menus`).
+    attribute_effects : {"common", "varying"}
+        Whether attributes have one slope, or one for each cluster.
 
     Returns
     -------
@@ -230,6 +242,7 @@ def choose(
         reasons=tuple(reasons),
         question=question,
         spreads=spreads,
+        attribute_effects=attribute_effects,
     )
 
 

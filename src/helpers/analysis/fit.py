@@ -96,6 +96,7 @@ def build_model(choice: Choice) -> pm.Model:
         scatter=choice.scatter,
         drift=choice.drift,
         spreads=choice.spreads,
+        attribute_effects=choice.attribute_effects,
     )
 
 

@@ -58,6 +58,20 @@ class AnalysisOptions:
         "menu; of categories that are not named, empty cells were off it; for a long table also "
         "the column alone",
     )
+    attributes: tuple[str, ...] | Mapping[str, Any] = _option(
+        TABLE,
+        (),
+        "columns",
+        "what differs by category and row, such as a price: names, for columns like "
+        "price_CATEGORY, or JSON that names the columns; for a long table names of columns",
+    )
+    exposure: Mapping[str, str] | str = _option(
+        TABLE,
+        None,
+        "mapping",
+        "CATEGORY=COLUMN: for how much of the time or area the category was on the menu, 0 if not "
+        "at all; for a long table the column alone",
+    )
     row: str | None = _option(
         TABLE,
         None,
@@ -130,12 +144,20 @@ class AnalysisOptions:
         "auto",
         *_given("spreads"),
     )
+    attribute_effects: str = _option(
+        MODEL,
+        "common",
+        "choice",
+        "whether an attribute has one slope, or one for each cluster",
+        "common",
+        "varying",
+    )
     scenarios: Mapping[str, Any] = _option(
         RUN,
         None,
         "mapping",
         "other menus to predict: NAME=a,b,c has these categories on the menu, and NAME=+a,-b adds "
-        "to and takes from each row's own",
+        "to and takes from each row's own; JSON may change predictors and attributes, too",
     )
     draws: int = _option(RUN, 2_000, "count", "draws to keep in each of four chains")
     tune: int = _option(RUN, 1_000, "count", "draws of tuning before them; more if it diverged")
@@ -165,7 +187,8 @@ class AnalysisOptions:
 
     def __post_init__(self) -> None:
         for each in fields(self):
-            if each.name == "available" and self.row and _is_column(self.available):
+            alone = each.name in ("available", "exposure")
+            if alone and self.row and _is_column(getattr(self, each.name)):
                 continue  # of a long table, which has one column for all categories
             clean = _CLEAN[each.metadata["kind"]](each.name, getattr(self, each.name))
             if choices := each.metadata["choices"]:
@@ -241,6 +264,13 @@ def _is_column(given: Any) -> bool:
 
 def _names(option: str, given: Any) -> tuple[Any, ...]:
     return tuple(_parts(option, given)) if isinstance(given, str) else tuple(given or ())
+
+
+def _columns(option: str, given: Any) -> Any:
+    """Names, or a mapping from names to columns."""
+    if isinstance(given, str) and given.lstrip().startswith("{"):
+        return dict(_json(option, given))
+    return dict(given) if isinstance(given, Mapping) else _names(option, given)
 
 
 def _parts(option: str, text: str) -> list[Any]:
@@ -329,6 +359,7 @@ def _share(option: str, given: Any) -> float:
 
 _CLEAN: dict[str, Any] = {
     "names": _names,
+    "columns": _columns,
     "name": _name,
     "mark": _name,
     "mapping": _mapping,
@@ -344,6 +375,7 @@ _CLEAN: dict[str, Any] = {
 
 _KINDS = {
     "names": "tuple of str",
+    "columns": "tuple of str or mapping",
     "name": "str, optional",
     "mark": "str, optional",
     "sheet": "str or int, optional",

@@ -105,6 +105,12 @@ def checksum(data: CategoryCounts) -> str:
     if data.date is not None:
         codes, dates = pd.factorize(data.date)
         labels += [codes.tolist(), list(map(str, dates))]
+    tables = dict(data.attributes)
+    if data.exposure is not None:
+        tables["exposure"] = data.exposure
+    for name, values in tables.items():
+        labels.append(name)
+        found.update(np.ascontiguousarray(values).tobytes())
     found.update(json.dumps(labels).encode())
     return found.hexdigest()
 

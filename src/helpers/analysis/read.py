@@ -60,7 +60,8 @@ def read_source(
         taken as a frame.
     **options
         Those of :class:`AnalysisOptions` that are about the table: `categories`, `cluster`,
-        `date`, `predictors`, `available`, `row`, `category`, `count`, `accept`, and for files
+        `date`, `predictors`, `available`, `attributes`, `exposure`, `row`, `category`, `count`,
+        `accept`, and for files
         `thousands`, `decimal`, `encoding` and `sheet`.
 
     Returns

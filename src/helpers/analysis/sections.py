@@ -7,6 +7,7 @@ import matplotlib.figure
 import pandas as pd
 from matplotlib.axes import Axes
 
+from helpers.analysis.attributes import attribute_section
 from helpers.analysis.effects import effect_words
 from helpers.analysis.figures import (
     plot_clusters,
@@ -113,6 +114,7 @@ def report_sections(analysis: "Analysis", versions: str = "") -> dict[str, list[
         "Can it be trusted?": _believed(analysis),
         "Shares and preferences": _compared(analysis),
         "What the predictors change": _effects(analysis),
+        "What the attributes change": attribute_section(analysis.tables.get("attributes"), _GRID),
         "Differences": _differences(analysis),
         "Where the choices would go": _other_menus(analysis),
         "The menus": _unknown_menus(analysis),

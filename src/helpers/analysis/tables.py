@@ -7,6 +7,7 @@ import pandas as pd
 import pymc as pm
 import xarray as xr
 
+from helpers.analysis.attributes import attribute_table
 from helpers.analysis.check import Predictions
 from helpers.analysis.choose import Choice
 from helpers.analysis.compare import comparison_table, ignored_table
@@ -73,6 +74,8 @@ def all_tables(
         - "comparison": plain share, share where on the menu, expected and latent share, in all and
           by cluster (:func:`comparison_table`);
         - "effects": what a step of each predictor changes, if there are any (:func:`effect_table`);
+        - "attributes": slopes of attributes and elasticities, if there are any
+          (:func:`attribute_table`);
         - "contrasts": differences between clusters, dates and scenarios (:func:`contrast_table`);
         - "diversion": where the choices of each category would go (:func:`diversion_table`);
         - "ignored": what would be said without the menus (:func:`ignored_table`);
@@ -117,6 +120,8 @@ def all_tables(
     tables["comparison"] = comparison_table(choice, draws)
     if steps:
         tables["effects"] = effect_table(choice, draws, steps)
+    if data.attributes:
+        tables["attributes"] = attribute_table(model, idata, random_seed=random_seed)
     tables["contrasts"] = contrast_table(draws)
     tables["diversion"] = diversion_table(draws)
     tables["shares"] = _shares(draws.rows, menus)

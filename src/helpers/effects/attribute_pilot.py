@@ -90,12 +90,11 @@ def fit_attributes(
     (array([-1.1]), np.float64(-1.1))
     """
     order = np.argsort(cluster, kind="stable")
-    fit = _Fit(
-        *(np.asarray(x)[order] for x in (counts, available, cluster, attributes)),
-        n_clusters,
-        reference,
-        0.0 if offset is None else offset[order],
+    counts, available, cluster, z = (
+        np.asarray(x)[order] for x in (counts, available, cluster, attributes)
     )
+    added = 0.0 if offset is None else offset[order]
+    fit = _Fit(counts, available, cluster, z, n_clusters, reference, added)
     for _ in range(steps):
         if fit.step() < TOLERANCE:
             break

@@ -16,8 +16,9 @@ from helpers.effects._correlations import (
     register_correlations,
 )
 from helpers.effects.conditioned import Conditioned, Quadratic
-from helpers.effects.contrasts import ContrastNormal, CorrelatedContrasts, pooled_spreads
+from helpers.effects.contrasts import ContrastNormal, CorrelatedContrasts
 from helpers.effects.normal import ClusterNormal, CorrelatedNormal, JointNormal
+from helpers.effects.spreads import pooled_spreads
 from helpers.ops.conditioned import couple
 from helpers.ops.contrasts import contrast_covariance
 from helpers.ops.triangular import columns, covariance_factor, multiply_lower, side_by_side

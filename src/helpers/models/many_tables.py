@@ -32,7 +32,7 @@ class _Opened:
             pytensor.shared(value, name=name, shape=value.shape)
             for name, value in self.values.items()
         ]
-        self.graph = clone_replace(self.graph, dict(zip(constants, self.shared, strict=True)))
+        self.graph = clone_replace(self.graph, list(zip(constants, self.shared, strict=True)))
         self.unobserved_value_vars = self.graph[1:]
 
     def logp(self) -> Variable:

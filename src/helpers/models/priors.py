@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pymc as pm
-from pymc.logprob.transforms import Transform
 from pytensor.tensor import TensorVariable
 
 from helpers.data.messages import require_choice
-from helpers.effects.contrasts import ContrastNormal, CorrelatedContrasts, pooled_spreads
+from helpers.effects.contrasts import ContrastNormal, CorrelatedContrasts
+from helpers.effects.spreads import pooled_spreads
 from helpers.models.design import Design
 
 __all__ = ["BY_CONTRAST", "DEFAULT_PRIORS", "Priors", "used_priors"]
@@ -78,7 +78,7 @@ class Priors:
         dims: str | Sequence[str] | None,
         *,
         under: str | None = None,
-        transform: Transform | None = None,
+        **of_default: Any,
     ) -> TensorVariable:
         """
         Register a parameter.
@@ -91,15 +91,15 @@ class Priors:
             Its dims.
         under : str, optional
             Another name to register it under.
-        transform : Transform, optional
-            Coordinates to sample it in, if its prior is the default.
+        **of_default
+            How to sample it, if its prior is the default: ``transform``, or ``weight`` of spreads.
 
         Returns
         -------
         TensorVariable
         """
-        given = {} if transform is None or name in self.given else {"transform": transform}
-        return self.by_name[name](under or name, dims=dims, **given)
+        options = {} if name in self.given else of_default
+        return self.by_name[name](under or name, dims=dims, **options)
 
     def mean(
         self,

@@ -87,6 +87,7 @@ def _without_scatter(model):
 class _Rows:
     """What both kinds of rows share: how scenarios move their logits."""
 
+    model: pm.Model
     moved: tuple[int, ...] = ()
 
     def prepare(self, scenarios):
