@@ -102,7 +102,7 @@ def _analyse(file: str, **options: Any) -> None:
     """Analyse and write, with what is noticed on standard error at once."""
     matplotlib.use("Agg")
     logging.getLogger("pymc").setLevel(logging.ERROR)
-    for name in ("available", "scenarios"):  # one text may be a column, or JSON
+    for name in ("available", "exposure", "scenarios"):  # one text may be a column, or JSON
         options[name] = options[name][0] if len(options[name]) == 1 else options[name]
     options["output_dir"] = (
         options["output_dir"] or Path("analysis") / Path(file).name.split(".")[0]

@@ -159,26 +159,29 @@ def simulate_counts(
         exposure=of_attributes.exposure(available),
     )
     truth: dict[str, Any] = {
-        "intercept_mean": ("contrast", mean[0]),
-        "intercept_sd": ("contrast", sd[0]),
-        "intercept": (("cluster", "contrast"), intercept),
+        **_of_effect("intercept", mean[0], sd[0], intercept),
         "logits": (("row", "category"), logits),
         "preference": (("row", "category"), preference),
         "share": (("row", "category"), share),
     }
     if effects == "slopes":
-        truth |= {
-            "slope_mean": ("contrast", mean[1]),
-            "slope_sd": ("contrast", sd[1]),
-            "correlation": ("contrast", rho),
-            "slope": (("cluster", "contrast"), slope),
-        }
+        truth |= _of_effect("slope", mean[1], sd[1], slope) | {"correlation": ("contrast", rho)}
     truth |= _asked_for(spread, drift, scatter, scatter_df) | of_attributes.truth
     coords = data.coords | {"contrast": list(data.categories[:-1])}
     coords.pop("predictor", None)
     if "drift" in truth:
         coords["date"] = dates
     return data, xr.Dataset(truth, coords=coords)
+
+
+def _of_effect(
+    name: str, mean: np.ndarray, sd: np.ndarray, of_clusters: np.ndarray
+) -> dict[str, Any]:
+    return {
+        f"{name}_mean": ("contrast", mean),
+        f"{name}_sd": ("contrast", sd),
+        name: (("cluster", "contrast"), of_clusters),
+    }
 
 
 def _asked_for(
