@@ -4,7 +4,7 @@ from helpers.data.counts import CategoryCounts
 from helpers.data.dates import dates_in_order, parse_dates
 from helpers.data.messages import listing, require_choice, require_known
 from helpers.data.read import read_counts
-from helpers.data.shares import shares_on_menu
+from helpers.data.shares import nested_logits, shares_on_menu
 from helpers.data.simulate import draw_counts, simulate_counts
 from helpers.data.suspicion import ACCEPTABLE, Suspicion
 
@@ -15,6 +15,7 @@ __all__ = [
     "dates_in_order",
     "draw_counts",
     "listing",
+    "nested_logits",
     "parse_dates",
     "read_counts",
     "require_choice",

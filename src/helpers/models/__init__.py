@@ -11,6 +11,7 @@ from helpers.models.impossible_zeros import ask_about_zeros, impossible_zeros, s
 from helpers.models.likelihood import choose_likelihood, choose_scatter
 from helpers.models.many_tables import ManyTables
 from helpers.models.names import parameter_names
+from helpers.models.nests import nest_of_categories
 from helpers.models.options import CHOICES, RULES, Options, Rule
 from helpers.models.predictors import Standardised
 from helpers.models.priors import BY_CONTRAST, DEFAULT_PRIORS, Priors, used_priors
@@ -36,6 +37,7 @@ __all__ = [
     "fixed_within_clusters",
     "impossible_zeros",
     "masked_regression",
+    "nest_of_categories",
     "parameter_names",
     "sure_reference",
     "used_priors",

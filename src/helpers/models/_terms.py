@@ -1,5 +1,6 @@
 """Terms of the linear predictor and the likelihood, inside a model."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -23,6 +24,7 @@ from helpers.effects.spreads import location_weight
 from helpers.models.design import Design
 from helpers.models.priors import Priors
 from helpers.ops.logits import cluster_logits
+from helpers.ops.shares import nested_logits
 
 type Pilot = Expansion | ScatteredExpansion | None
 
@@ -185,6 +187,18 @@ def _own_slopes(
     )
     pm.Deterministic("attribute_slopes", slopes / unit[varying], dims=dims)
     return slopes
+
+
+def within_nests(
+    design: Design, prior: Priors
+) -> Callable[[TensorVariable, TensorVariable], TensorVariable]:
+    """Return a function of logits and menus (row, category): what the nests make of the logits."""
+    if design.nest is None:
+        return lambda logits, menus: logits
+    nest = design.nest
+    pm.Data("nest_index", nest, dims="category")
+    scale = prior("nest_scale", "nest")
+    return lambda logits, menus: nested_logits(logits, menus, nest, scale)
 
 
 def scatter_by_row(

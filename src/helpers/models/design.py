@@ -13,6 +13,7 @@ from helpers.effects.attribute_pilot import AttributePilot, fit_attributes
 from helpers.effects.pilot import Expansion, expand_likelihood
 from helpers.effects.scatter_pilot import ScatteredExpansion, expand_scattered
 from helpers.models.attributes import StandardisedAttributes
+from helpers.models.nests import nest_of_categories
 from helpers.models.options import Options
 from helpers.models.predictors import Standardised
 
@@ -46,6 +47,8 @@ class Design:
         Categories that may be off unknown menus.
     attributes : StandardisedAttributes or None
         What differs by category and row, if anything does.
+    nest : numpy.ndarray of int, shape (K,), or None
+        The nest of each category, -1 for none, if there are nests.
     """
 
     data: CategoryCounts
@@ -58,6 +61,7 @@ class Design:
     dates: pd.Index | None
     in_doubt: np.ndarray
     attributes: StandardisedAttributes | None
+    nest: np.ndarray | None
 
     @classmethod
     def of(cls, data: CategoryCounts, options: Options) -> "Design":
@@ -112,6 +116,7 @@ class Design:
             dates=None if options.drift is None else _distinct_dates(data),
             in_doubt=_in_doubt(data, options, reference),
             attributes=StandardisedAttributes.of(data, menus) if data.attributes else None,
+            nest=nest_of_categories(data, options.nests),
         )
 
     @property
@@ -199,6 +204,8 @@ class Design:
             coords["effect"] = ["intercept", *data.predictors.columns]
         if len(varying := self.varying_attributes):
             coords["varying_attribute"] = [coords["attribute"][q] for q in varying]
+        if self.options.nests:
+            coords["nest"] = list(self.options.nests)
         if self.dates is not None:
             coords["date"] = self.dates.to_numpy()
         if self.options.availability == "unknown":

@@ -74,6 +74,21 @@ RULES = (
         (),
         "give `attributes` when reading the counts, or leave it out",
     ),
+    Rule(
+        "nests",
+        None,
+        "availability",
+        ("known", "ignored"),
+        "a nested logit of unknown menus is not among these models",
+    ),
+    Rule(
+        "nests",
+        None,
+        "likelihood",
+        ("multinomial", "dirichlet-multinomial"),
+        "rows that scatter already substitute out of proportion, each by its own preferences; "
+        "leave one of them out",
+    ),
     Rule("inflated", None, "availability", ("unknown",), _ABOUT_UNKNOWN),
     Rule("menu_of", ("cluster",), "availability", ("unknown",), _ABOUT_UNKNOWN),
     Rule("psi_by", ("cluster",), "availability", ("unknown",), _ABOUT_UNKNOWN),
@@ -124,6 +139,8 @@ class Options:
         One of `CHOICES` each.
     attribute_effects : str or mapping
         "common" or "varying", for all attributes or by name.
+    nests : mapping of str to sequence of str, optional
+        Categories that are close substitutes, by the name of their nest.
     inflated : sequence of str or str, optional
         Categories that may be off unknown menus.
     reference : str, optional
@@ -148,6 +165,7 @@ class Options:
     reference: str | None = None
     spreads: str | None = None
     attribute_effects: str | Mapping[str, str] = "common"
+    nests: Mapping[str, Sequence[str]] | None = None
 
     def __post_init__(self) -> None:
         for option, allowed in CHOICES.items():
@@ -178,7 +196,7 @@ class Options:
         """
         for option, values, needs, of, remedy in RULES:
             value = getattr(self, option)
-            if isinstance(value, Mapping):
+            if option == "attribute_effects" and isinstance(value, Mapping):
                 value = "varying" if "varying" in value.values() else "common"
             if value is None or (values is not None and value not in values):
                 continue

@@ -43,6 +43,7 @@ DEFAULT_PRIORS: dict[str, Callable] = {
     "effects_spread": pooled_spreads,
     "drift_spread": pooled_spreads,
     "scatter_sd": pooled_spreads,
+    "nest_scale": partial(pm.Beta, alpha=1, beta=1),
     # Per standard deviation of the attribute.
     "attribute_slope": partial(pm.Normal, mu=0, sigma=1),
     "attribute_sd": partial(pm.Exponential, lam=1),
@@ -181,6 +182,8 @@ def used_priors(given: Mapping[str, Callable] | None, design: Design) -> Priors:
         used.append(f"{_LEVELS[options.effects].removesuffix('_mean')}_{kind}")
     if options.effects != "slopes" and design.predictors is not None:
         used.append("slope")
+    if design.nest is not None:
+        used.append("nest_scale")
     if design.attributes is not None:
         used += ["attribute_slope"] + ["attribute_sd"] * (len(design.varying_attributes) > 0)
     if options.availability == "unknown":

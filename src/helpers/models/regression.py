@@ -14,6 +14,7 @@ from helpers.models._terms import (
     effects_by_row,
     observe,
     scatter_by_row,
+    within_nests,
 )
 from helpers.models.design import Design
 from helpers.models.options import Options
@@ -39,6 +40,7 @@ def masked_regression(
     reference: str | None = None,
     spreads: str | None = None,
     attribute_effects: str | Mapping[str, str] = "common",
+    nests: Mapping[str, Sequence[str]] | None = None,
     priors: Mapping[str, Callable] | None = None,
 ) -> pm.Model:
     r"""
@@ -111,13 +113,18 @@ def masked_regression(
     attribute_effects : {"common", "varying"} or mapping
         Whether an attribute has one slope, or one for each cluster, normal about the common one;
         for all of them, or by name.
+    nests : mapping of str to sequence of str, optional
+        Categories that are closer substitutes for each other than for the rest, by the name of
+        their nest, such as ``{"buses": ["red", "blue"]}``: a nested logit
+        (:func:`~helpers.data.nested_logits`), on known menus, without scatter of rows. What is
+        seen of it is where menus or attributes vary.
     priors : mapping of str to callable, optional
         Priors to use in place of the defaults, by parameter: ``intercept`` (pooled),
         ``intercept_mean``, ``intercept_spread``, ``slope``, ``effects_mean``, ``effects_spread``,
         ``drift_spread``, ``scatter_sd``, ``scatter_df``, ``psi``, ``concentration``,
-        ``attribute_slope`` and ``attribute_sd`` (per standard deviation of the attribute), and for
-        spreads by contrast ``intercept_sd``, ``effects_sd``, ``drift_sd``. Each is called as
-        ``prior(name, dims=dims)`` inside the model, as in
+        ``attribute_slope`` and ``attribute_sd`` (per standard deviation of the attribute),
+        ``nest_scale``, and for spreads by contrast ``intercept_sd``, ``effects_sd``, ``drift_sd``.
+        Each is called as ``prior(name, dims=dims)`` inside the model, as in
         ``{"slope": functools.partial(pm.Normal, mu=0, sigma=0.5)}``.
 
     Returns
@@ -145,6 +152,8 @@ def masked_regression(
           varying_attribute). Data are ``attributes`` (row,
           category, attribute) in their own units, where blank cells have the mean of their
           category, and ``log_exposure`` (row, category);
+        - ``nest_scale`` (nest), in (0, 1], for nests: at 1 a nest changes nothing, near 0 its
+          categories are as good as one. ``logits`` are then systematic utilities;
         - ``psi`` (inflated), for unknown menus: the probability of being on the menu; with
           `psi_by`, (cluster, inflated);
         - ``concentration``, for the Dirichlet-multinomial; for the logistic-normal ``scatter_sd``
@@ -242,6 +251,7 @@ def masked_regression(
         reference=reference,
         spreads=spreads,
         attribute_effects=attribute_effects,
+        nests=nests,
     )
     design = Design.of(data, options)
     prior = used_priors(priors, design)
@@ -257,7 +267,8 @@ def masked_regression(
         if design.attributes is not None:
             mean = mean + attributes_by_row(design, prior)
         available = model["available"]
-        preference = masked_shares(mean, pt.ones_like(available))
+        nested, everything = within_nests(design, prior), pt.ones_like(available)
+        preference = masked_shares(nested(mean, everything), everything)
         if data.exposure is not None:
             mean = mean + model["log_exposure"]
         logits = mean
@@ -266,6 +277,7 @@ def masked_regression(
             logits = mean + scatter_by_row(design, prior, pilot, mean)
         logits = pm.Deterministic("logits", logits, dims=("row", "category"))
         pm.Deterministic("preference", preference, dims=("row", "category"))
+        logits = nested(logits, available)
         pm.Deterministic("share", masked_shares(logits, available), dims=("row", "category"))
         observe(design, prior, logits)
     return model

@@ -10,6 +10,7 @@ from helpers.ops.shares import (
     masked_log_softmax,
     masked_shares,
     masked_softmax,
+    nested_logits,
     sum_of_chosen,
 )
 from helpers.ops.triangular import (
@@ -45,6 +46,7 @@ __all__ = [
     "masked_softmax",
     "multiply",
     "multiply_lower",
+    "nested_logits",
     "precision",
     "row_scatter",
     "side_by_side",

@@ -6,7 +6,13 @@ from pytensor.tensor import TensorLike, TensorVariable
 
 from helpers.ops._loop import Loop, as_doubles, no_gradient
 
-__all__ = ["masked_log_softmax", "masked_shares", "masked_softmax", "sum_of_chosen"]
+__all__ = [
+    "masked_log_softmax",
+    "masked_shares",
+    "masked_softmax",
+    "nested_logits",
+    "sum_of_chosen",
+]
 
 
 def masked_softmax(logits: TensorLike, available: TensorLike) -> TensorVariable:
@@ -85,6 +91,49 @@ def sum_of_chosen(value: TensorLike, log_p: TensorLike) -> TensorVariable:
     """
     value, log_p = pt.as_tensor(value), pt.as_tensor(log_p)
     return pt.sum(pt.switch(pt.gt(value, 0), value * log_p, 0.0), axis=-1)
+
+
+def nested_logits(
+    logits: TensorLike, available: TensorLike, nest: np.ndarray, scale: TensorLike
+) -> TensorVariable:
+    """
+    Logits whose shares on the menu are those of a nested logit, in plain operations.
+
+    Unlike :func:`helpers.data.nested_logits`, which has the formula, it can be differentiated.
+
+    Parameters
+    ----------
+    logits : tensor_like of float, shape (R, K)
+        Systematic utilities.
+    available : tensor_like of bool, shape (R, K)
+        Menus.
+    nest : numpy.ndarray of int, shape (K,)
+        The nest of each category, -1 for a category in none.
+    scale : tensor_like, shape (M,)
+        The scale of each nest, in (0, 1].
+
+    Returns
+    -------
+    TensorVariable
+        Shape (R, K).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from helpers.ops import nested_logits
+    >>> everything = np.ones((1, 3), dtype=bool)
+    >>> nested_logits(np.zeros((1, 3)), everything, np.array([0, 0, -1]), [0.5]).eval().round(3)
+    array([[-0.347, -0.347,  0.   ]])
+    """
+    logits, available, scale = (pt.as_tensor(x) for x in (logits, available, scale))
+    out = logits
+    for m in range(int(np.max(nest)) + 1):
+        members = np.flatnonzero(nest == m)
+        inside, on = logits[:, members] / scale[m], available[:, members]
+        on = pt.or_(on, pt.invert(on.any(axis=1, keepdims=True)))
+        total = pt.logsumexp(pt.switch(on, inside, -np.inf), axis=1, keepdims=True)
+        out = out[:, members].set(inside + (scale[m] - 1) * total)
+    return out
 
 
 def _shares_kernel(logits, available):

@@ -15,7 +15,14 @@ from helpers.data.dates import parse_dates
 from helpers.data.messages import require_known
 from helpers.effects.drift import walk_at
 from helpers.effects.rows import draw_new_scatter, draw_scatter
-from helpers.predict._scatter import chosen, require_stored_scatter, scatter_terms, scatters
+from helpers.predict._scatter import (
+    Nests,
+    chosen,
+    nests_of,
+    require_stored_scatter,
+    scatter_terms,
+    scatters,
+)
 from helpers.predict._scenarios import Scenario, changed_data
 from helpers.predict.draws import value_by_draw
 
@@ -29,7 +36,8 @@ class Draw(NamedTuple):
 
     Logits (R, K), and the concentration of a Dirichlet-multinomial. The spread (K,) and the
     degrees of freedom of the scatter are there if shares are to be averaged over it. Shifts (R, K)
-    are what scenarios that change predictors or attributes add to the logits, by position.
+    are what scenarios that change predictors or attributes add to the logits, by position. Nests
+    are there if the model has them.
     """
 
     logits: np.ndarray
@@ -37,6 +45,7 @@ class Draw(NamedTuple):
     spread: np.ndarray | None = None
     df: float | None = None
     shifts: Mapping[int, np.ndarray] = {}
+    nests: Nests | None = None
 
 
 class RowsToPredict(Protocol):
@@ -72,12 +81,22 @@ def _terms(model, logits, with_scatter):
     terms = {"logits": logits}
     if "concentration" in model.named_vars:
         terms["concentration"] = model["concentration"]
+    if "nest_scale" in model.named_vars:
+        terms["nests"] = model["nest_scale"]
     return terms | scatter_terms(model) if with_scatter else terms
 
 
 def log_exposure(model: pm.Model) -> np.ndarray | float:
     """What exposure adds to the logits of the model's rows (R, K): no part of preferences."""
     return model["log_exposure"].eval() if "log_exposure" in model.named_vars else 0.0
+
+
+def _as_draw(model, terms, values):
+    """A draw of the values of the terms."""
+    given = dict(zip(terms, values, strict=False))
+    if "nests" in given:
+        given["nests"] = Nests(nests_of(model), given["nests"])
+    return Draw(**given)
 
 
 def _without_scatter(model):
@@ -153,7 +172,7 @@ class _ModelRows(_Rows):
         logits = model["logits"] if realised else _without_scatter(model)
         terms = _terms(model, logits[self.position], scatters(model) and self.at == "mean")
         for values in value_by_draw(posterior, model, list(terms.values())):
-            yield Draw(**dict(zip(terms, values, strict=True)))
+            yield _as_draw(model, terms, values)
 
     def _given_counts(self, posterior, rng):
         """Draw the scatter that rows showed from their counts."""
@@ -332,7 +351,7 @@ class _NewRows(_Rows):
         values_by_draw = value_by_draw(posterior, model, expressions, data=data)
         population = self._from_population(posterior, moves, data, rng)
         for values, new_clusters in zip(values_by_draw, population, strict=True):
-            draw = Draw(**dict(zip(terms, values, strict=False)))
+            draw = _as_draw(model, terms, values)
             shifts = values[len(terms) : len(terms) + len(moves)]
             if new_clusters is not None:
                 for array, new in zip((draw.logits, *shifts), new_clusters, strict=True):

@@ -11,7 +11,7 @@ from scipy.special import gammaincinv, ndtri
 from scipy.stats import qmc
 
 from helpers.data.messages import require_choice
-from helpers.data.shares import shares_on_menu
+from helpers.data.shares import nested_logits, shares_on_menu
 from helpers.predict.draws import value_by_draw
 
 AT = ("realised", "mean", "typical")
@@ -90,8 +90,28 @@ def draw_points(spread: np.ndarray, df: float | None = None, *, rng: np.random.G
     return Points(factors, weight)
 
 
-def average_shares(logits: np.ndarray, menus: np.ndarray, points: Points | None) -> np.ndarray:
-    """Shares (R, K) on menus that leave nothing empty, averaged over the points of the scatter."""
+class Nests(NamedTuple):
+    """The nest of each category (K,), -1 for none, and the scale of each nest (M,)."""
+
+    nest: np.ndarray
+    scale: np.ndarray
+
+
+def nests_of(model: pm.Model) -> np.ndarray:
+    """The nest of each category of a model that has nests."""
+    return model["nest_index"].get_value()
+
+
+def average_shares(
+    logits: np.ndarray, menus: np.ndarray, points: Points | None, nests: Nests | None = None
+) -> np.ndarray:
+    """
+    Shares (R, K) on menus that leave nothing empty, averaged over the points of the scatter.
+
+    Rows of models with nests do not scatter.
+    """
+    if nests is not None:
+        return shares_on_menu(nested_logits(logits, menus, *nests), menus)
     if points is None:
         return shares_on_menu(logits, menus)
     out = shares_on_menu(logits, menus)
@@ -102,11 +122,22 @@ def average_shares(logits: np.ndarray, menus: np.ndarray, points: Points | None)
 
 
 def average_diversion(
-    logits: np.ndarray, menus: np.ndarray, removed: int, points: Points | None
+    logits: np.ndarray,
+    menus: np.ndarray,
+    removed: int,
+    points: Points | None,
+    nests: Nests | None = None,
 ) -> np.ndarray:
     """Parts (R, K) of the choices of `removed` that go to the others, if it alone is removed."""
     without = menus.copy()
     without[:, removed] = False
+    if nests is not None:
+        share = average_shares(logits, menus, None, nests)
+        gained = average_shares(logits, without, None, nests) - share
+        gained[:, removed] = 0.0
+        gained = np.maximum(gained, 0.0)  # a share that hardly moves may lose by rounding
+        with np.errstate(invalid="ignore"):
+            return gained / gained.sum(axis=1, keepdims=True)
     # With p_k divided in proportion, j gains p_j p_k / (1 - p_k): of k's part, the share of j
     # without k. So nothing is divided by a p_k that may be too small to tell from 0.
     part = shares_on_menu(logits, without)

@@ -9,9 +9,8 @@ import pymc as pm
 import xarray as xr
 from scipy.sparse import csr_array
 
-from helpers.data.shares import shares_on_menu
 from helpers.predict._rows import log_exposure, rows_to_predict
-from helpers.predict._scatter import scatters
+from helpers.predict._scatter import average_diversion, average_shares, scatters
 from helpers.predict._scenarios import scenarios_of
 from helpers.predict.draws import value_by_draw
 
@@ -144,27 +143,41 @@ def row_averages(
 def _of_draw(draw, shifts, row_menus, menus, weight, groups, exposure):
     """Averages of one draw by name."""
     logits, equally_exposed = draw.logits, draw.logits - exposure
-    latent = shares_on_menu(equally_exposed, np.array(True))
-    expected = shares_on_menu(logits, row_menus)
-    out = {
-        "latent": weight @ latent,
-        "expected": weight @ expected,
-        "moved": _moved(expected, weight),
-    }
+    everything = np.ones(row_menus.shape, dtype=bool)
+
+    def shares(logits, menus):
+        return average_shares(logits, menus, None, draw.nests)
+
+    latent, expected = shares(equally_exposed, everything), shares(logits, row_menus)
+    moved = _moved(expected, weight)
+    if draw.nests is not None:
+        moved = _moved_in_nests(draw, expected, row_menus, weight)
+    out = {"latent": weight @ latent, "expected": weight @ expected, "moved": moved}
     if menus:
-        under = [
-            shares_on_menu(logits + draw.shifts.get(s, 0.0), menu) for s, menu in enumerate(menus)
-        ]
+        under = [shares(logits + draw.shifts.get(s, 0.0), menu) for s, menu in enumerate(menus)]
         out["share"] = np.stack([weight @ share for share in under])
     for name, of_group in groups.items():
         out[f"latent_by_{name}"] = of_group @ latent
         out[f"expected_by_{name}"] = of_group @ expected
     if shifts:
-        others = [shares_on_menu(equally_exposed + shift, np.array(True)) for shift in shifts]
+        others = [shares(equally_exposed + shift, everything) for shift in shifts]
         out["latent_if"] = np.stack([weight @ other for other in others])
         for name, of_group in groups.items():
             out[f"latent_if_by_{name}"] = np.stack([of_group @ other for other in others])
     return out
+
+
+def _moved_in_nests(draw, share, row_menus, weight):
+    """What moves from each category to the others, one removal at a time."""
+    moved = np.zeros((share.shape[1],) * 2)
+    others = row_menus.sum(axis=1) > 1
+    for k in range(len(moved)):
+        rows = np.flatnonzero(row_menus[:, k] & others)
+        if len(rows):
+            logits, menus = draw.logits[rows], row_menus[rows]
+            part = average_diversion(logits, menus, k, None, draw.nests)
+            moved[k] = (weight[rows] * share[rows, k]) @ part
+    return moved
 
 
 def _moved(share: np.ndarray, weight: np.ndarray) -> np.ndarray:

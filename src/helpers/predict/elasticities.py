@@ -10,7 +10,7 @@ import pytensor.tensor as pt
 import xarray as xr
 
 from helpers.data.messages import require_known
-from helpers.predict._rows import rows_to_predict
+from helpers.predict._rows import Draw, rows_to_predict
 from helpers.predict._scatter import Points, average_shares, draw_points
 from helpers.predict.draws import value_by_draw
 
@@ -111,7 +111,7 @@ def elasticities(
     for draw, slope in zip(chosen.by_draw(posterior, rng), slopes, strict=True):
         points = None if draw.spread is None else draw_points(draw.spread, draw.df, rng=rng)
         effect = np.reshape(slope, (-1, 1)) * z
-        values.append(_of_draw(draw.logits, chosen.row_menus, chosen.n, effect, points))
+        values.append(_of_draw(draw, chosen.row_menus, chosen.n, effect, points))
     sizes = posterior.sizes["chain"], posterior.sizes["draw"]
     categories = [str(c) for c in model.coords["category"]]
     return xr.DataArray(
@@ -146,20 +146,24 @@ def _slope_of_rows(model: pm.Model, attribute: str, position: np.ndarray) -> pt.
 
 
 def _of_draw(
-    logits: np.ndarray, menus: np.ndarray, n: np.ndarray, effect: np.ndarray, points: Points | None
+    draw: Draw, menus: np.ndarray, n: np.ndarray, effect: np.ndarray, points: Points | None
 ) -> np.ndarray:
     """Elasticities (K, K) in one draw: chosen, changed."""
-    share = average_shares(logits, menus, points)
+    logits, nests = draw.logits, draw.nests
+    share = average_shares(logits, menus, points, nests)
     change = np.empty((share.shape[1],) * 2)
     for k in range(share.shape[1]):
-        if points is None:
+        if points is None and nests is None:
             own = np.arange(share.shape[1]) == k
             by_row = share * (own - share[:, [k]])
         else:
             step = np.zeros_like(logits)
             step[:, k] = _STEP
-            higher = average_shares(logits + step, menus, points)
-            by_row = (higher - average_shares(logits - step, menus, points)) / (2 * _STEP)
+            higher, lower = (
+                average_shares(logits + change_of, menus, points, nests)
+                for change_of in (step, -step)
+            )
+            by_row = (higher - lower) / (2 * _STEP)
         change[:, k] = n @ (by_row * effect[:, [k]])
     with np.errstate(invalid="ignore"):
         change /= (n @ share)[:, None]

@@ -7,9 +7,15 @@ import pymc as pm
 import xarray as xr
 from scipy.sparse import csr_array
 
-from helpers.data.shares import shares_on_menu
 from helpers.predict._rows import log_exposure, rows_to_predict
-from helpers.predict._scatter import average_shares, chosen, points_by_draw, scatters
+from helpers.predict._scatter import (
+    Nests,
+    average_shares,
+    chosen,
+    nests_of,
+    points_by_draw,
+    scatters,
+)
 
 __all__ = ["latent_preferences", "preferences_over_time"]
 
@@ -84,8 +90,11 @@ def latent_preferences(
         dim = "cluster" if "cluster" in _level_dims(model) else None
         return _realised(posterior, model, dim, rng)
     logits = _all_categories(_intercepts(posterior), model)
-    by_draw = zip(_by_draw(logits), _points(posterior, model, at, rng), strict=False)
-    values = [average_shares(now, np.array(True), points) for now, points in by_draw]
+    same = _points(posterior, model, at, rng), _nests(posterior, model)
+    values = [
+        average_shares(now, np.array(True), points, nests)
+        for now, points, nests in zip(_by_draw(logits), *same, strict=False)
+    ]
     return _preferences(np.reshape(values, logits.shape), logits.dims, logits.coords, at)
 
 
@@ -165,11 +174,17 @@ def preferences_over_time(
     weight = weight / weight.sum(axis=1, keepdims=True)
     values = np.empty((len(_by_draw(drift)), *drift.shape[2:]))
     by_draw = zip(
-        _by_draw(intercept), _by_draw(drift), _points(posterior, model, at, rng), strict=False
+        _by_draw(intercept),
+        _by_draw(drift),
+        _points(posterior, model, at, rng),
+        _nests(posterior, model),
+        strict=False,
     )
-    for i, (level, walk, points) in enumerate(by_draw):
+    for i, (level, walk, points, nests) in enumerate(by_draw):
         for d in range(n_dates):  # one at a time, as there may be many clusters; of the same points
-            values[i, d] = weight[d] @ average_shares(level + walk[d], np.array(True), points)
+            values[i, d] = weight[d] @ average_shares(
+                level + walk[d], np.array(True), points, nests
+            )
     return _preferences(values.reshape(drift.shape), drift.dims, drift.coords, at)
 
 
@@ -178,6 +193,15 @@ def _points(posterior, model, at, rng):
     return (
         points_by_draw(posterior, model, rng) if at == "mean" and scatters(model) else repeat(None)
     )
+
+
+def _nests(posterior, model):
+    """Nests in each draw, None where there are none."""
+    if "nest_scale" not in model.named_vars:
+        return repeat(None)
+    scale = posterior["nest_scale"].transpose("chain", "draw", "nest").to_numpy()
+    nest = nests_of(model)
+    return (Nests(nest, of_draw) for of_draw in scale.reshape(-1, scale.shape[-1]))
 
 
 def _realised(posterior, model, dim, rng):
@@ -190,7 +214,7 @@ def _realised(posterior, model, dim, rng):
     with np.errstate(invalid="ignore"):
         values = [
             weight
-            @ shares_on_menu(draw.logits - exposure, np.array(True))
+            @ average_shares(draw.logits - exposure, np.array(True), None, draw.nests)
             / weight.sum(axis=1)[:, None]
             for draw in rows.by_draw(posterior, rng)
         ]

@@ -242,24 +242,24 @@ class _Answers:
             if self.counts is not None:
                 df = None if draw.df is None else [draw.df]
                 own = own + draw_new_scatter([draw.spread], df, n_rows=len(own), rng=rng)[0]
-        baseline = average_shares(logits, self.rows.row_menus, points)
+        baseline = average_shares(logits, self.rows.row_menus, points, draw.nests)
         self.baseline[i] = self._over_rows(baseline)
         for s, menu in enumerate(self.menus):
             shift = draw.shifts.get(s, 0.0)
-            share = average_shares(logits + shift, menu, points)
+            share = average_shares(logits + shift, menu, points, draw.nests)
             self.share[i, s] = self._over_rows(share)
             if self.counts is not None:
                 chance = share if points is None else shares_on_menu(own + shift, menu)
                 drawn = draw_counts(rng, self.rows.n, chance, draw.concentration)
                 self.counts[i, s] = drawn if self.weight is None else drawn.sum(axis=0)
         if self.diversion is not None:
-            self._add_diversion(self.diversion[i], logits, baseline, points)
+            self._add_diversion(self.diversion[i], draw, baseline, points)
 
-    def _add_diversion(self, diversion, logits, baseline, points):
+    def _add_diversion(self, diversion, draw, baseline, points):
         row_menus = self.rows.row_menus
         for r, (k, scenarios) in enumerate(self.removed_in.items()):
             possible = row_menus[:, k] & (row_menus.sum(axis=1) > 1)
-            part = average_diversion(logits, row_menus, k, points)
+            part = average_diversion(draw.logits, row_menus, k, points, draw.nests)
             for s in scenarios:
                 where = possible & ~self.menus[s, :, k]
                 if self.weight is None:
