@@ -16,6 +16,7 @@ from helpers.diagnostics import (
     interval_table,
     pearson_statistic,
     profile_model,
+    substitution,
 )
 from helpers.distributions import (
     MaskedDirichletMultinomial,
@@ -67,5 +68,6 @@ __all__ = [
     "shares_on_menu",
     "simulate_counts",
     "slope_ratio",
+    "substitution",
     "what_if",
 ]

@@ -50,6 +50,7 @@ from helpers.analysis.report import Figure, Stop, html_report, stop_on_error, wr
 from helpers.analysis.sections import findings, report_sections, trust
 from helpers.analysis.sensitivity import prior_sensitivity, sensitivity_words
 from helpers.analysis.show import Section, show_sections
+from helpers.analysis.substitution import substitution_section
 from helpers.analysis.tables import (
     all_tables,
     cluster_means,
@@ -129,6 +130,7 @@ __all__ = [
     "software_versions",
     "step_tables",
     "stop_on_error",
+    "substitution_section",
     "take_draws",
     "thin",
     "trust",

@@ -20,6 +20,7 @@ from helpers.analysis.figures import (
 from helpers.analysis.labels import LABELS, wide_range
 from helpers.analysis.report import Figure
 from helpers.analysis.sensitivity import sensitivity_words
+from helpers.analysis.substitution import substitution_section
 from helpers.analysis.tables import cluster_means, widen_shares
 
 if TYPE_CHECKING:
@@ -117,6 +118,7 @@ def report_sections(analysis: "Analysis", versions: str = "") -> dict[str, list[
         "What the attributes change": attribute_section(analysis.tables.get("attributes"), _GRID),
         "Differences": _differences(analysis),
         "Where the choices would go": _other_menus(analysis),
+        "Is substitution proportional?": substitution_section(analysis.tables, _LINES),
         "The menus": _unknown_menus(analysis),
         "What ignoring the menus would have said": _ignored(analysis),
         "How much hangs on the priors": _priors(analysis),

@@ -17,6 +17,7 @@ from helpers.analysis.effects import effect_table, predictor_steps, step_tables
 from helpers.analysis.sensitivity import prior_sensitivity
 from helpers.data.counts import CategoryCounts
 from helpers.diagnostics.intervals import interval_table
+from helpers.diagnostics.substitution import substitution
 from helpers.predict.averages import row_averages
 from helpers.predict.menus import menu_probabilities
 
@@ -29,6 +30,9 @@ __all__ = [
     "share_table",
     "widen_shares",
 ]
+
+# Categories of which pairs are compared.
+_SUBSTITUTED = 40
 
 _OWN_MENUS, _FULL, _WITHOUT = "menus as they were", "full menu", "without "
 
@@ -77,6 +81,9 @@ def all_tables(
         - "attributes": slopes of attributes and elasticities, if there are any
           (:func:`attribute_table`);
         - "contrasts": differences between clusters, dates and scenarios (:func:`contrast_table`);
+        - "substitution": whether the others gain in proportion where a category is off the menu,
+          and "substitution_slopes", whether attributes weigh the same among all of them
+          (:func:`~helpers.diagnostics.substitution`), where menus are known and vary;
         - "diversion": where the choices of each category would go (:func:`diversion_table`);
         - "ignored": what would be said without the menus (:func:`ignored_table`);
         - "sensitivity": how much hangs on the priors (:func:`prior_sensitivity`);
@@ -101,8 +108,9 @@ def all_tables(
     ...     prior = pm.sample_prior_predictive(40, random_seed=1)
     >>> prior["posterior"] = prior["prior"]
     >>> tables = all_tables(choice, model, prior, random_seed=1)
-    >>> print(*tables, sep=", ")
-    overall, preferences, comparison, effects, contrasts, diversion, shares, ignored, sensitivity
+    >>> print(*tables, sep=", ")  # doctest: +NORMALIZE_WHITESPACE
+    overall, preferences, comparison, effects, contrasts, diversion, substitution, shares, ignored,
+    sensitivity
     """
     say = progress or (lambda words: None)
     data = choice.data
@@ -124,6 +132,10 @@ def all_tables(
         tables["attributes"] = attribute_table(model, idata, random_seed=random_seed)
     tables["contrasts"] = contrast_table(draws)
     tables["diversion"] = diversion_table(draws)
+    if choice.availability == "known" and len(data.categories) <= _SUBSTITUTED:
+        found = substitution(idata, model)
+        parts = {"substitution": found.pairs, "substitution_slopes": found.slopes}
+        tables |= {name: table for name, table in parts.items() if len(table)}
     tables["shares"] = _shares(draws.rows, menus)
     tables["ignored"] = ignored_table(choice, model, draws, tables.get("effects"))
     if choice.availability == "unknown":

@@ -17,6 +17,7 @@ from helpers.diagnostics.operations import profile_operations
 from helpers.diagnostics.predictive import PredictiveCheck, pearson_statistic, predictive_check
 from helpers.diagnostics.profiling import expected_seconds, profile_model
 from helpers.diagnostics.recovery import RecoveryError, check_recovery
+from helpers.diagnostics.substitution import Substitution, substitution, substitution_words
 
 __all__ = [
     "GOOD_K",
@@ -26,6 +27,7 @@ __all__ = [
     "LeaveOneOut",
     "PredictiveCheck",
     "RecoveryError",
+    "Substitution",
     "category_checks",
     "check_convergence",
     "check_recovery",
@@ -43,5 +45,7 @@ __all__ = [
     "predictive_check",
     "profile_model",
     "profile_operations",
+    "substitution",
+    "substitution_words",
     "verdict_text",
 ]

@@ -33,12 +33,16 @@ class AttributePilot:
         Of the slopes of each cluster, slope by slope: h and b, shape (C, Q).
     fitted : numpy.ndarray, shape (R, K)
         What the common slopes add to the logits.
+    influence : numpy.ndarray, shape (R, Q)
+        By how much each row moves the slopes. The sum of their squares estimates the slopes'
+        variance however much rows scatter (the sandwich estimate; White, 1982).
     """
 
     slope: np.ndarray
     covariance: np.ndarray
     by_cluster: Quadratic
     fitted: np.ndarray
+    influence: np.ndarray
 
 
 def fit_attributes(
@@ -77,6 +81,11 @@ def fit_attributes(
     -------
     AttributePilot
 
+    References
+    ----------
+    White, H. (1982). Maximum likelihood estimation of misspecified models. Econometrica, 50(1),
+    1-25.
+
     Examples
     --------
     Two products; whichever is cheaper by 1 is chosen three times as often:
@@ -101,11 +110,15 @@ def fit_attributes(
     fit.expand()
     information = fit.information.sum(axis=0)
     h = np.maximum(np.diagonal(fit.information, axis1=1, axis2=2), 0.0)
+    covariance = np.linalg.inv(information + _OF_SLOPES * np.eye(len(information)))
+    influence = np.empty((len(order), len(fit.slope)))
+    influence[order] = fit.row_scores() @ covariance
     return AttributePilot(
         slope=fit.slope,
-        covariance=np.linalg.inv(information + _OF_SLOPES * np.eye(len(information))),
+        covariance=covariance,
         by_cluster=Quadratic(h, h * fit.slope + fit.gradient),
         fitted=attributes @ fit.slope,
+        influence=influence,
     )
 
 
@@ -125,7 +138,7 @@ class _Fit:
         logits = self.z @ self.slope + self.offset
         logits[:, self.free] += self.intercept[self.cluster]
         share = shares_on_menu(logits, self.available)
-        residual = self.counts - self.n[:, None] * share
+        residual = self.residual = self.counts - self.n[:, None] * share
         centre = self.intercept.mean(axis=0)
         of_intercept = self._sum(residual[:, self.free]) - _OF_LOGITS * (self.intercept - centre)
         of_slope = self._sum(np.einsum("rk,rkq->rq", residual, self.z))
@@ -134,6 +147,12 @@ class _Fit:
         self.to_intercept, self.rest = solved[..., :-1], solved[..., -1]
         self.information = within - cross.mT @ self.to_intercept
         self.gradient = of_slope - np.einsum("ckq,ck->cq", cross, self.rest)
+
+    def row_scores(self):
+        """Each row's derivative in the slopes, less what intercepts explain of it (R, Q)."""
+        of_slope = np.einsum("rk,rkq->rq", self.residual, self.z)
+        free = self.residual[:, self.free]
+        return of_slope - np.einsum("rk,rkq->rq", free, self.to_intercept[self.cluster])
 
     def _sum(self, values):
         return sum_by(self.cluster, values, self.n_clusters)

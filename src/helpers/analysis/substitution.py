@@ -1,0 +1,51 @@
+"""Whether people substitute in proportion, for a report."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from helpers.diagnostics.substitution import Substitution, substitution_words
+
+__all__ = ["substitution_section"]
+
+
+def substitution_section(tables: Mapping[str, pd.DataFrame], most: int = 60) -> list[Any]:
+    """
+    Arrange what menus and attributes say about substitution for a report.
+
+    Parameters
+    ----------
+    tables : mapping of str to pandas.DataFrame
+        The tables of an analysis, "substitution" and "substitution_slopes" among them if menus
+        are known and vary.
+    most : int
+        Largest number of lines that are shown.
+
+    Returns
+    -------
+    list of str and pandas.DataFrame
+        Empty if nothing is known.
+
+    Examples
+    --------
+    >>> from helpers.analysis import substitution_section
+    >>> substitution_section({})
+    []
+    """
+    names = "substitution", "substitution_slopes"
+    pairs, slopes = (tables.get(name, pd.DataFrame()) for name in names)
+    if pairs.empty and slopes.empty:
+        return []
+    parts: list[Any] = [*substitution_words(Substitution(pairs, slopes))]
+    if len(pairs):
+        told = pairs[pairs["category"] != pairs["relative_to"]]
+        shown = told.loc[told["p"].sort_values(kind="stable").index[:most]]
+        more = f" {len(told) - most:,} more are in substitution.csv." if len(told) > most else ""
+        parts += [
+            "By how much more than its share a category gains where another is off the menu: the "
+            "shift of its logit, with 89 % intervals, and the power to see a nest of both with a "
+            f"scale of 0.5.{more}",
+            shown.drop(columns=["relative_to", "p"]).set_index(["removed", "category"]),
+        ]
+    return parts
