@@ -55,7 +55,7 @@ def test_spain(tmp_path):
         progressbar=False,
     )
     written = analysis.write(tmp_path / "out", versions="Python 3\npymc 6")
-    results = RESULTS | {"preferences_over_time.csv"}
+    results = RESULTS | {"preferences_over_time.csv", "substitution.csv"}
     assert {path.name for path in written} == results
     assert {path.name for path in (tmp_path / "out").iterdir()} == results
     over_time = pd.read_csv(tmp_path / "out/preferences_over_time.csv")
@@ -182,7 +182,8 @@ def test_summary(unfitted):
 def test_files_hold_the_tables(unfitted, tmp_path):
     written = unfitted.write(tmp_path / "new/out")
     unknown = unfitted.choice.availability == "unknown"
-    more = {"menus.csv"} if unknown else {"effects.csv", "preferences_over_time.csv"}
+    of_known = {"effects.csv", "preferences_over_time.csv", "substitution.csv"}
+    more = {"menus.csv"} if unknown else of_known
     assert {path.name for path in written} == RESULTS | more
     for path in written:
         if path.suffix == ".csv" and path.stem != "checks":

@@ -74,6 +74,7 @@ def test_the_order_of_the_answers(analysis):
         *["What the predictors change"] * predictors,
         "Differences",
         "Where the choices would go",
+        *["Is substitution proportional?"] * predictors,
         *["The menus"] * (analysis.choice.availability == "unknown"),
         "What ignoring the menus would have said",
         "How much hangs on the priors",

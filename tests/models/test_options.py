@@ -63,7 +63,8 @@ def test_every_combination_is_allowed_or_refused_with_a_remedy(cluster, date):
 def test_every_rule_can_be_broken_and_names_both_sides(rule):
     # The option as the rule has it, and the other one as the rule forbids it.
     data = table(cluster=rule.needs != "cluster", date=rule.needs != "date")
-    given = {"effects": "pooled", "availability": "unknown"}
+    availability = "known" if rule.option == "nests" else "unknown"
+    given = {"effects": "pooled", "availability": availability}
     first = "normal" if rule.option == "scatter" else ("stew",)
     given[rule.option] = first if rule.values is None else rule.values[0]
     if rule.of:

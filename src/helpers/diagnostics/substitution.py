@@ -110,8 +110,9 @@ def substitution(
     district without one has other preferences, and not other substitution. What is found here is
     the one or the other.
 
-    In 200 tables of 80 rows and four categories, proportional in 100 and with a nest of scale 0.5
-    in the others, at the size of the origin's question, the tests say how often they are right.
+    In 100 tables of 80 rows and four categories with 6,000 to 119,000 choices per row, a nest of
+    two with a scale of 0.5 was found each time, and nothing where there was none. With 50 to 500
+    choices per row and no nest, 7 of 100 tables had a false finding.
 
     References
     ----------

@@ -207,10 +207,8 @@ def scatter_by_row(
     """Logits of the rows' scatter about their means, (row, category)."""
     model, reference = pm.modelcontext(None), design.reference
     n_categories = len(design.data.categories)
-    weight: dict[str, Any] = {}
-    if isinstance(pilot, ScatteredExpansion):
-        weight = {"weight": _weight_of_scatter(pilot)}
-    sd = pt.specify_shape(prior("scatter_sd", "category", **weight), (n_categories,))
+    # Not relative to their common scale: there are nearly always rows enough to know each.
+    sd = pt.specify_shape(prior("scatter_sd", "category"), (n_categories,))
     df = prior("scatter_df", None) if design.options.scatter == "t" else None
     options: dict[str, Any] = {}
     if isinstance(pilot, ScatteredExpansion):
@@ -286,14 +284,6 @@ def _of_steps(by_date: Quadratic | None) -> Quadratic | None:
     h = np.maximum(h, 1e-12)
     of_step = h[1:] * h[:-1] / (h[1:] + h[:-1])
     return Quadratic(of_step, of_step * np.diff(b / h, axis=0))
-
-
-def _weight_of_scatter(pilot: ScatteredExpansion) -> np.ndarray:
-    """How the scatter's spreads are sampled, from what the counts say of each row."""
-    h = pilot.rows.information
-    variance = (pilot.spread**2).mean()
-    rows = (h * variance / (1 + h * variance)) ** 2
-    return np.asarray(1 / (1 + rows.sum(axis=0).mean() / 2))
 
 
 def _spread(
