@@ -83,7 +83,7 @@ def all_tables(
         - "contrasts": differences between clusters, dates and scenarios (:func:`contrast_table`);
         - "substitution": whether the others gain in proportion where a category is off the menu,
           and "substitution_slopes", whether attributes weigh the same among all of them
-          (:func:`~helpers.diagnostics.substitution`), where menus are known and vary;
+          (:func:`~helpers.substitution`), where menus are known and vary;
         - "diversion": where the choices of each category would go (:func:`diversion_table`);
         - "ignored": what would be said without the menus (:func:`ignored_table`);
         - "sensitivity": how much hangs on the priors (:func:`prior_sensitivity`);

@@ -30,7 +30,7 @@ _LEVEL, _POWER = 0.05, 0.5
 
 class Substitution(NamedTuple):
     """
-    What :func:`substitution` finds.
+    What :func:`~helpers.substitution` finds.
 
     Attributes
     ----------
@@ -325,7 +325,7 @@ def substitution_words(found: Substitution) -> list[str]:
     Parameters
     ----------
     found : Substitution
-        What :func:`substitution` returned.
+        What :func:`~helpers.substitution` returned.
 
     Returns
     -------
