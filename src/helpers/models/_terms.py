@@ -264,9 +264,6 @@ def _spread(design: Design, prior: Priors, name: str) -> TensorVariable:
     if not design.symmetric:
         return prior(f"{name}_sd", "contrast")
     n_categories = len(design.data.categories)
-    weight: dict[str, Any] = (
-        {} if expansion is None else {"weight": location_weight(*expansion[:2])}
-    )
     spread = pt.specify_shape(prior(f"{name}_spread", "category"), (n_categories,))
     variance = spread**2
     free = np.delete(np.arange(n_categories), design.reference)
