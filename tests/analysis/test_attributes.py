@@ -6,6 +6,7 @@ from scipy.special import logsumexp
 
 from helpers import simulate_counts
 from helpers.analysis import AnalysisOptions, attribute_section, choose
+from helpers.models import Design, Options
 from helpers.predict import elasticities
 
 
@@ -38,20 +39,14 @@ def test_table_and_section(table, kind, prior_of, tables_of):
     assert section[-1].shape == (3, 3) and attribute_section(None) == []
 
 
-def test_quick_fits_know_them(table, prior_of, tables_of):
-    """With a predictor, what the menus do is compared by fits that know price and exposure."""
-    from helpers.analysis.compare import _offset  # what nothing public shows
-
-    choice = choose(table, drift="none")
-    model, _ = prior_of(choice)
-    offset = _offset(choice, model, table.available, 1)
+def test_what_quick_fits_take_for_known(table):
+    """Exposure, and the price by a slope that is better than none and than twice as much."""
     log_exposure = np.log(np.where(table.available, table.exposure, 1.0))
-    scale, mean = (model[f"attribute_{n}"].get_value() for n in ("scale", "mean"))
-    z = (table.attributes["price"] - mean) / scale
-    slope = (offset - log_exposure)[z != 0] / z[z != 0]
+    design = Design.of(table, Options(effects="pooled"))
+    z = design.attributes.scaled[..., 0]
+    slope = (design.offset - log_exposure)[z != 0] / z[z != 0]
     assert np.ptp(slope) < 1e-10
 
-    # It is better than none, and than twice as much.
     def log_likelihood(factor):
         eta = log_exposure + factor * slope.mean() * z
         total = logsumexp(np.where(table.available, eta, -np.inf), axis=1)

@@ -12,8 +12,9 @@ from helpers.analysis.draws import Draws
 from helpers.data.counts import CategoryCounts
 from helpers.data.shares import shares_on_menu
 from helpers.diagnostics.intervals import interval_table
-from helpers.effects.attribute_pilot import fit_attributes
 from helpers.effects.pilot import expand_likelihood
+from helpers.models.design import Design
+from helpers.models.options import Options
 
 __all__ = ["comparison_table", "ignored_table"]
 
@@ -123,7 +124,7 @@ def ignored_table(
     if effects is not None:
         told = effects[(effects["cluster"] == "(all)") & (effects["step"] == "1 sd")]
         with_menus, without = (
-            _quick_changes(choice, model, m) for m in (data.available, np.ones_like(data.available))
+            _quick_changes(choice, model, availability) for availability in ("known", "ignored")
         )
         if choice.availability == "unknown":  # nobody knows them for a quick fit
             with_menus = np.full_like(with_menus, np.nan)
@@ -139,9 +140,11 @@ def ignored_table(
     return table[[*first, "unit"]]
 
 
-def _quick_changes(choice: Choice, model: pm.Model, menus: np.ndarray) -> np.ndarray:
+def _quick_changes(choice: Choice, model: pm.Model, availability: str) -> np.ndarray:
     """Change of the latent shares per standard deviation in a quick fit, (P, K)."""
     data = choice.data
+    pooled = Options(effects="pooled", availability=availability, reference=choice.reference)
+    quick = Design.of(data, pooled)
     sd = model["predictor_sd"].get_value()
     x = data.predictors.to_numpy() / sd
     weight = data.n / data.n.sum()
@@ -158,9 +161,8 @@ def _quick_changes(choice: Choice, model: pm.Model, menus: np.ndarray) -> np.nda
         return np.full((len(sd), n_categories), np.nan)
     reference = data.categories.index(choice.reference)
     nowhere = np.zeros(len(data), dtype=int)
-    offset = _offset(choice, model, menus, reference)
     fit = expand_likelihood(
-        data.counts, menus, nowhere, 1, reference, design, offset=offset
+        data.counts, quick.menus, nowhere, 1, reference, design, offset=quick.offset
     ).by_cluster
     theta = np.linalg.solve(fit.information[0], fit.score[0][..., None])[..., 0]
     theta = np.insert(theta, reference, 0.0, axis=0)
@@ -168,23 +170,3 @@ def _quick_changes(choice: Choice, model: pm.Model, menus: np.ndarray) -> np.nda
     now = weight @ shares_on_menu(logits, everything)
     moved = [weight @ shares_on_menu(logits + theta[:, 1 + p], everything) for p in range(len(sd))]
     return np.array(moved) - now
-
-
-def _offset(
-    choice: Choice, model: pm.Model, menus: np.ndarray, reference: int
-) -> np.ndarray | None:
-    """What attributes and exposure add to the logits of a quick fit with these menus, (R, K)."""
-    data, added = choice.data, None
-    if data.exposure is not None:
-        added = model["log_exposure"].get_value()
-    if data.attributes:
-        names = ("attributes", "attribute_mean", "attribute_scale")
-        values, mean, scale = (model[name].get_value() for name in names)
-        cluster, n_clusters = np.zeros(len(data), int), 1
-        if data.cluster is not None:
-            cluster, n_clusters = np.asarray(data.cluster.codes), len(data.cluster.categories)
-        found = fit_attributes(
-            data.counts, menus, cluster, n_clusters, reference, (values - mean) / scale, added
-        ).fitted
-        added = found if added is None else found + added
-    return added

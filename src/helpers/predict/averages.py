@@ -1,6 +1,6 @@
 """What the rows of a model would choose on average, in all and by group, draw by draw."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,9 +10,8 @@ import xarray as xr
 from scipy.sparse import csr_array
 
 from helpers.predict._rows import log_exposure, rows_to_predict
-from helpers.predict._scatter import average_diversion, average_shares, scatters
-from helpers.predict._scenarios import scenarios_of
-from helpers.predict.draws import value_by_draw
+from helpers.predict._scatter import average_diversion, average_shares
+from helpers.predict._scenarios import Scenario, scenarios_of
 
 __all__ = ["row_averages"]
 
@@ -100,15 +99,11 @@ def row_averages(
     tables = dict(predictors or {})
     posterior = idata["posterior"].to_dataset()
     rng = np.random.default_rng(random_seed)
-    shifts = _shifts(posterior, model, list(tables.values()))
     groups = {name: _weights(rows.n, group) for name, group in (by or {}).items()}
-    rows.prepare(list(given.values()))
+    rows.prepare([*given.values(), *_as_scenarios(model, tables, rows.row_menus)])
     menus_of = [scenario.menu for scenario in given.values()]
     same = rows.row_menus, menus_of, rows.n / rows.n.sum(), groups, log_exposure(model)
-    found = [
-        _of_draw(draw, shift, *same)
-        for draw, shift in zip(rows.by_draw(posterior, rng), shifts, strict=True)
-    ]
+    found = [_of_draw(draw, *same) for draw in rows.by_draw(posterior, rng)]
     sample = ("chain", "draw")
     sizes = [posterior.sizes[d] for d in sample]
     dims: dict[str, tuple[str, ...]] = {
@@ -140,8 +135,8 @@ def row_averages(
     return xr.Dataset(variables, coords, {"at": rows.at})
 
 
-def _of_draw(draw, shifts, row_menus, menus, weight, groups, exposure):
-    """Averages of one draw by name."""
+def _of_draw(draw, row_menus, menus, weight, groups, exposure):
+    """Averages of one draw by name; after the scenarios come the other predictors."""
     logits, equally_exposed = draw.logits, draw.logits - exposure
     everything = np.ones(row_menus.shape, dtype=bool)
 
@@ -159,8 +154,12 @@ def _of_draw(draw, shifts, row_menus, menus, weight, groups, exposure):
     for name, of_group in groups.items():
         out[f"latent_by_{name}"] = of_group @ latent
         out[f"expected_by_{name}"] = of_group @ expected
-    if shifts:
-        others = [shares(equally_exposed + shift, everything) for shift in shifts]
+    others = [
+        shares(equally_exposed + shift, everything)
+        for s, shift in draw.shifts.items()
+        if s >= len(menus)
+    ]
+    if others:
         out["latent_if"] = np.stack([weight @ other for other in others])
         for name, of_group in groups.items():
             out[f"latent_if_by_{name}"] = np.stack([of_group @ other for other in others])
@@ -203,23 +202,20 @@ def _weights(n: np.ndarray, group: pd.Categorical) -> csr_array:
     return csr_array((weight, (group.codes, np.arange(len(group)))), shape=shape)
 
 
-def _shifts(
-    posterior: xr.Dataset, model: pm.Model, tables: list[pd.DataFrame]
-) -> Iterator[list[np.ndarray]]:
-    """By how much other predictors move the rows' logits in each draw, (R, K) for each table."""
-    size = posterior.sizes["chain"] * posterior.sizes["draw"]
+def _as_scenarios(
+    model: pm.Model, tables: Mapping[str, pd.DataFrame], row_menus: np.ndarray
+) -> list[Scenario]:
+    """Tables of predictors as scenarios that change all of them."""
     if not tables:
-        return iter([[]] * size)
-    logits = model["mean_logits" if scatters(model) else "logits"]
-    shape = model["predictors"].get_value().shape
-    others = []
-    for table in tables:
+        return []
+    shape, names = model["predictors"].get_value().shape, list(model.coords["predictor"])
+    scenarios = []
+    for table in tables.values():
         values = np.asarray(table, dtype=float)
         if values.shape != shape:
             raise ValueError(
                 f"A table of predictors has shape {values.shape}, and the model's {shape}: "
                 "give a line for each row and a column for each predictor."
             )
-        others.append(value_by_draw(posterior, model, logits, data={"predictors": values}))
-    now = value_by_draw(posterior, model, logits)
-    return ([other - own for other in moved] for own, *moved in zip(now, *others, strict=True))
+        scenarios.append(Scenario(row_menus, {}, dict(zip(names, values.T, strict=True))))
+    return scenarios

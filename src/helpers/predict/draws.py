@@ -12,7 +12,7 @@ from pytensor.compile.mode import Mode
 from pytensor.graph.traversal import ancestors
 from pytensor.tensor import TensorVariable
 
-__all__ = ["value_by_draw"]
+__all__ = ["some_draws", "value_by_draw"]
 
 
 def value_by_draw(
@@ -104,3 +104,33 @@ def value_by_draw(
         draws = range(posterior.sizes["chain"] * posterior.sizes["draw"])
     for i in draws:
         yield function(*(column[i] for column in columns))
+
+
+def some_draws(posterior: xr.Dataset, draws: int | None) -> xr.Dataset:
+    """
+    Take about as many draws, evenly spaced.
+
+    Parameters
+    ----------
+    posterior : xarray.Dataset
+        Draws, by chain and draw.
+    draws : int or None
+        How many of all chains together; None for all.
+
+    Returns
+    -------
+    xarray.Dataset
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> from helpers.predict import some_draws
+    >>> draws = xr.Dataset({"x": (("chain", "draw"), np.zeros((4, 100)))})
+    >>> dict(some_draws(draws, 40).sizes)
+    {'chain': 4, 'draw': 10}
+    """
+    if draws is None:
+        return posterior
+    size = posterior.sizes["chain"] * posterior.sizes["draw"]
+    return posterior.isel(draw=slice(None, None, max(1, size // int(draws))))

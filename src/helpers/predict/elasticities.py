@@ -12,7 +12,7 @@ import xarray as xr
 from helpers.data.messages import require_known
 from helpers.predict._rows import Draw, rows_to_predict
 from helpers.predict._scatter import Points, average_shares, draw_points
-from helpers.predict.draws import value_by_draw
+from helpers.predict.draws import some_draws, value_by_draw
 
 __all__ = ["elasticities", "slope_ratio"]
 
@@ -99,10 +99,7 @@ def elasticities(
     if isinstance(rows, pd.DataFrame):
         raise ValueError("Elasticities are of rows of the model: give their labels.")
     chosen = rows_to_predict(model, rows, at)
-    posterior = idata["posterior"].to_dataset()
-    if draws is not None:
-        size = posterior.sizes["chain"] * posterior.sizes["draw"]
-        posterior = posterior.isel(draw=slice(None, None, max(1, size // int(draws))))
+    posterior = some_draws(idata["posterior"].to_dataset(), draws)
     position = pd.Index(model.coords["row"]).get_indexer(chosen.labels)
     z = model["attributes"].eval()[position, :, names.index(attribute)]
     slopes = value_by_draw(posterior, model, _slope_of_rows(model, attribute, position))

@@ -14,6 +14,7 @@ from helpers.effects.rows import draw_new_scatter
 from helpers.predict._rows import rows_to_predict
 from helpers.predict._scatter import average_diversion, average_shares, draw_points
 from helpers.predict._scenarios import scenarios_of
+from helpers.predict.draws import some_draws
 
 __all__ = ["what_if"]
 
@@ -181,10 +182,7 @@ def what_if(
     scenarios = scenarios_of(available, row_menus, categories, labels)
     menus = np.stack([scenario.menu for scenario in scenarios.values()])
     removed = np.flatnonzero((row_menus & ~menus).any(axis=(0, 1)))
-    posterior = idata["posterior"].to_dataset()
-    if draws is not None:
-        size = posterior.sizes["chain"] * posterior.sizes["draw"]
-        posterior = posterior.isel(draw=slice(None, None, max(1, size // int(draws))))
+    posterior = some_draws(idata["posterior"].to_dataset(), draws)
     answers = _Answers(posterior, menus, to_predict, counts, total)
     if _can_divert(diversion, 8 * answers.share.size * len(removed), total):
         answers.divert(removed)
