@@ -70,7 +70,7 @@ class ManyTables:
 
     Unlike :func:`pymc.sample`, which compiles a model for each table, it exchanges the counts and
     the pilot fit in a program that is there already. The tables must have the same menus, clusters
-    and dates; counts, totals and predictors may differ.
+    and dates; counts, totals, predictors and the order of the rows may differ.
 
     Parameters
     ----------
