@@ -323,3 +323,17 @@ def test_more_menus_to_sum_over_take_longer():
         for availability in ("known", "unknown")
     ]
     assert seconds[0] < seconds[1]
+
+
+def test_a_formula_of_what_is_the_same_at_each_date_is_refused():
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame(rng.integers(1, 60, (24, 3)), columns=["tea", "milk", "water"])
+    frame = frame.assign(day=np.repeat([1, 2, 3, 4], 6), season=["wet", "dry"] * 12)
+    frame["heat"] = frame["day"] ** 2.0
+    data = CategoryCounts.from_wide(
+        frame, ["tea", "milk", "water"], date="day", predictors=["season", "heat"]
+    )
+    assert "heat" not in choose(data).data.predictors
+    with pytest.raises(ValueError, match="same in all rows of each date: heat of the formula"):
+        choose(data, formula="season * heat")
+    assert choose(data, formula="season * heat", drift="none").formula == "season * heat"

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers import CategoryCounts
-from helpers.analysis import choose, effect_words, predictor_steps
+from helpers import CategoryCounts, what_if
+from helpers.analysis import choose, effect_words, plot_effects, predictor_steps
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -111,6 +111,52 @@ def test_steps_suit_the_range_of_the_predictor():
     np.testing.assert_allclose(moved["rate"], [0.03, 0.06, 0.1])
     assert moved[["income", "east"]].equals(frame[["income", "east"]])
     assert steps["east", "0 to 1"].start["east"].tolist() == [0, 0, 0]
+
+
+def test_steps_of_labels_and_quartiles():
+    frame = pd.DataFrame({"age": [20.0, 30, 40, 50, 60], "east": [0, 1, 1, 0, 1]})
+    frame["size"] = pd.Categorical(["city", "town", "farm", "city", "town"])
+    steps = predictor_steps(frame, np.array([1.0, 2.0, np.nan]), quartiles=True)
+    assert [(s.predictor, s.name) for s in steps] == [
+        ("age", "30 to 50"), ("east", "0 to 1"), ("size", "city to farm"), ("size", "city to town"),
+    ]  # fmt: skip
+    assert steps[0].size == 20 and steps[0].start["age"].eq(30).all()
+    assert steps[3].end["size"].eq("town").all() and np.isnan(steps[3].size)
+    assert steps[3].end["size"].dtype == frame["size"].dtype
+    assert steps[3].end["age"].equals(frame["age"])
+
+
+@pytest.mark.parametrize("formula", [None, "region * heat"])
+def test_labels_and_formulas(formula, prior_of, tables_of):
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame(rng.integers(1, 60, (30, 3)), columns=["tea", "milk", "water"])
+    frame = frame.assign(region=["north", "south"] * 15, heat=rng.normal(20, 5, 30))
+    everywhere = ["tea", "milk", "water"]
+    frame["milk"] = frame["milk"].where(frame.index > 5)
+    data = CategoryCounts.from_wide(frame, everywhere, predictors=["region", "heat"])
+    choice = choose(data, formula=formula, likelihood="multinomial")
+    assert (formula or "region, heat") in choice.description
+    model, idata = prior_of(choice)
+    tables = tables_of(choice, model, idata, random_seed=1)
+    effects = tables["effects"]
+    weight = data.n / data.n.sum()
+    ends = [
+        what_if(idata, model, {"menu": everywhere, "predictors": {"region": value}})["share"]
+        .isel(scenario=0)
+        .to_numpy()
+        for value in ("north", "south")
+    ]
+    change = 100 * np.einsum("cdrk,r->cdk", ends[1] - ends[0], weight).mean((0, 1))
+    line = effects[(effects["step"] == "north to south") & (effects["cluster"] == "(all)")]
+    np.testing.assert_allclose(line.set_index("category").loc[everywhere, "mean"], change)
+    assert any(
+        words.startswith("With region from north to south") for words in effect_words(effects)
+    )
+    assert ("1 sd" in set(effects["step"])) == (formula is None)
+    ignored = tables["ignored"]
+    known = ignored[ignored["quantity"] == "region: north to south"]
+    assert np.isfinite(known[["quick_with_menus", "menus_ignored"]]).all(axis=None)
+    assert len(plot_effects(effects)) == 2
 
 
 def test_words_begin_with_the_largest_change_and_admit_an_open_direction():

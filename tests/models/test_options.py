@@ -1,6 +1,7 @@
 """What goes with what: the table of options, walked from end to end."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -69,6 +70,9 @@ def test_every_rule_can_be_broken_and_names_both_sides(rule):
     given[rule.option] = first if rule.values is None else rule.values[0]
     if rule.of:
         given[rule.needs] = next(v for v in CHOICES[rule.needs] if v not in rule.of)
+    if rule.needs == "predictors":
+        data = replace(data, predictors=None)
+        given[rule.option] = "x"
     with pytest.raises(ValueError) as caught:
         masked_regression(data, **given)
     assert f"{rule.option}=" in str(caught.value) and rule.remedy in str(caught.value)

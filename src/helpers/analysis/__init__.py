@@ -14,6 +14,8 @@ from helpers.analysis.effects import (
     effect_words,
     predictor_steps,
     step_tables,
+    told_effects,
+    told_steps,
 )
 from helpers.analysis.figures import (
     plot_clusters,
@@ -133,6 +135,8 @@ __all__ = [
     "substitution_section",
     "take_draws",
     "thin",
+    "told_effects",
+    "told_steps",
     "trust",
     "wide_range",
     "widen_shares",

@@ -14,6 +14,7 @@ from helpers.data.messages import listing
 from helpers.models.design import choose_reference, even_menus, fixed_within_clusters
 from helpers.models.impossible_zeros import ask_about_zeros, impossible_zeros, sure_reference
 from helpers.models.likelihood import choose_likelihood, choose_scatter
+from helpers.models.predictors import with_columns
 
 __all__ = ["Choice", "choose"]
 
@@ -60,6 +61,8 @@ class Choice:
         What spreads between clusters, dates and rows are of.
     attribute_effects : {"common", "varying"}
         Whether attributes have one slope, or one for each cluster.
+    formula : str, optional
+        What is made of the predictors; if not given, they are added up.
     """
 
     data: CategoryCounts
@@ -75,11 +78,12 @@ class Choice:
     question: str = ""
     spreads: str = "category"
     attribute_effects: str = "common"
+    formula: str | None = None
 
     @property
     def description(self) -> str:
         """The model in words."""
-        slopes = ", ".join(self.data.predictors.columns)
+        slopes = self.formula or ", ".join(self.data.predictors.columns)
         text = f"Masked {self.likelihood} regression, "
         if self.effects == "pooled":
             text += "the same preferences in all rows"
@@ -121,6 +125,7 @@ def choose(
     drift: str = "auto",
     spreads: str = "auto",
     attribute_effects: str = "common",
+    formula: str | None = None,
 ) -> Choice:
     """
     Choose a regression for a table of counts.
@@ -155,6 +160,8 @@ def choose(
         nothing of these (:func:`~helpers.models.even_menus`).
     attribute_effects : {"common", "varying"}
         Whether attributes have one slope, or one for each cluster.
+    formula : str, optional
+        What is made of the predictors, as in :func:`~helpers.masked_regression`.
 
     Returns
     -------
@@ -164,7 +171,7 @@ def choose(
     ------
     ValueError
         If the data do not allow the choice: a predictor is the same in every row, predictors
-        repeat each other, or a drift is wanted without dates.
+        repeat each other, a formula cannot be used, or a drift is wanted without dates.
 
     Examples
     --------
@@ -176,25 +183,25 @@ def choose(
     ('slopes', 'walk', 'multinomial')
     """
     walk = _choose_drift(data) if drift == "auto" else None if drift == "none" else drift
-    n_rows, reasons = len(data), []
+    n_rows = len(data)
+    reasons: list[str] = []
     if walk and (same := _fixed_within_dates(data)):
-        with _warned_of():
-            data = replace(data, predictors=data.predictors.drop(columns=same))
-        reasons.append(_left_out(same))
+        data, reasons = _without(data, same, formula)
     plain = likelihood == "multinomial"
-    effects, why = _choose_effects(data, plain)
+    columns, _ = with_columns(data, formula)
+    effects, why = _choose_effects(columns, plain)
     reasons += why
     if availability == "unknown":
-        reference = sure_reference(data, effects=effects, drift=walk)
+        reference = sure_reference(columns, effects=effects, drift=walk)
     else:
         reference = choose_reference(data, availability)
     question = ""
     if availability == "known" and "ranks" not in {doubt.kind for doubt in data.suspicions}:
-        question = ask_about_zeros(impossible_zeros(data, effects=effects, drift=walk))
+        question = ask_about_zeros(impossible_zeros(columns, effects=effects, drift=walk))
     about: dict[str, Any] = {"effects": effects, "drift": walk, "reference": reference}
     if availability == "unknown":
         about["availability"] = availability
-    suited, ratio = choose_likelihood(data, **about)
+    suited, ratio = choose_likelihood(columns, **about)
     evidence = (
         f"In a quick fit the squared residuals are {ratio:,.1f} times what a multinomial expects."
     )
@@ -206,12 +213,13 @@ def choose(
         if len(collapsed) <= n_rows / 2:
             # It changes nothing for a multinomial. Single choices cannot scatter, but sums can.
             data = collapsed
-            suited, ratio = choose_likelihood(data, **about)
+            columns, _ = with_columns(data, formula)
+            suited, ratio = choose_likelihood(columns, **about)
             evidence += (
                 f" Rows with the same menu and predictors were summed, {n_rows:,} to "
                 f"{len(data):,}; for the sums, the ratio is {ratio:,.1f}."
             )
-            if suited != "multinomial" and not _can_spare(data, effects):
+            if suited != "multinomial" and not _can_spare(columns, effects):
                 suited = "multinomial"
                 evidence += (
                     f" There are hardly more sums than effects of {data.cluster_name}, which "
@@ -221,7 +229,7 @@ def choose(
         likelihood = suited
     tails = None
     if likelihood == "logistic-normal":
-        tails, freedom = choose_scatter(data, **about)
+        tails, freedom = choose_scatter(columns, **about)
         if scatter == "auto":
             evidence += _of_tails(tails, freedom)
         else:
@@ -243,6 +251,7 @@ def choose(
         question=question,
         spreads=spreads,
         attribute_effects=attribute_effects,
+        formula=formula,
     )
 
 
@@ -293,6 +302,21 @@ def _left_out(names: list[str]) -> str:
     )
 
 
+def _without(
+    data: CategoryCounts, same: list[str], formula: str | None
+) -> tuple[CategoryCounts, list[str]]:
+    """Leave out predictors that cannot be told from a drift; of a formula they are refused."""
+    if formula is not None:
+        raise ValueError(
+            f"The same in all rows of each date: {listing(same)} of the formula, which cannot be "
+            'told from a drift. Take it out of the formula and the predictors, or use drift="none" '
+            "(dates then differ in nothing else)."
+        )
+    with _warned_of():
+        data = replace(data, predictors=data.predictors.drop(columns=same))
+    return data, [_left_out(same)]
+
+
 def _choose_effects(data: CategoryCounts, plain: bool) -> tuple[str, list[str]]:
     """What varies by cluster, and why no more does; `plain`: rows do not scatter in any case."""
     n_clusters, name = _n_clusters(data), data.cluster_name
@@ -334,11 +358,15 @@ def _choose_drift(data: CategoryCounts) -> str | None:
 
 def _fixed_within_dates(data: CategoryCounts) -> list[str]:
     """Predictors that vary, but not within dates."""
-    varying = data.predictors.loc[:, np.ptp(data.predictors, axis=0) > 0]
-    if data.date is None or varying.empty:
+    if data.date is None:
         return []
-    spread = varying.groupby(pd.factorize(data.date)[0]).agg(np.ptp)
-    return list(varying.columns[(spread <= 1e-12 * varying.abs().max()).all()])
+    fixed = []
+    for name, x in data.predictors.items():
+        x = x.cat.codes.astype(float) if hasattr(x, "cat") else x
+        spread = x.groupby(pd.factorize(data.date)[0]).agg(np.ptp)
+        if np.ptp(x) > 0 and (spread <= 1e-12 * x.abs().max()).all():
+            fixed.append(str(name))
+    return fixed
 
 
 @contextmanager

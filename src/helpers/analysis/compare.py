@@ -1,14 +1,15 @@
 """Shares and preferences side by side, and what would be said without the menus."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pymc as pm
 import xarray as xr
 
 from helpers.analysis.choose import Choice
 from helpers.analysis.draws import Draws
+from helpers.analysis.effects import Step, told_effects, told_steps
 from helpers.data.counts import CategoryCounts
 from helpers.data.shares import shares_on_menu
 from helpers.diagnostics.intervals import interval_table
@@ -83,7 +84,7 @@ def _of_model(rows: xr.Dataset, suffix: str, cluster: str = "") -> pd.DataFrame:
 
 
 def ignored_table(
-    choice: Choice, model: pm.Model, draws: Draws, effects: pd.DataFrame | None
+    choice: Choice, draws: Draws, effects: pd.DataFrame | None = None, steps: Sequence[Step] = ()
 ) -> pd.DataFrame:
     """
     Tabulate what would have been said had the menus been ignored.
@@ -99,19 +100,19 @@ def ignored_table(
     ----------
     choice : Choice
         The choice, with its data.
-    model : pymc.Model
-        The model of `choice`.
     draws : Draws
         The preferences by draw.
     effects : pandas.DataFrame, optional
         The table of effects, if there are predictors.
+    steps : sequence of Step
+        The steps that it is of.
 
     Returns
     -------
     pandas.DataFrame
-        Columns ``quantity`` ("preference", or "1 sd of" a predictor), ``category``, ``mean``,
-        ``low`` and ``high`` of the fit, ``quick_with_menus`` and ``menus_ignored``, and ``unit``.
-        Quick fits of large tables are left out.
+        Columns ``quantity`` ("preference", "1 sd of" a predictor, or another step), ``category``,
+        ``mean``, ``low`` and ``high`` of the fit, ``quick_with_menus`` and ``menus_ignored``, and
+        ``unit``. Quick fits of large tables are left out.
     """
     data = choice.data
     fit = interval_table(draws.rows["latent"]).reset_index()
@@ -122,15 +123,16 @@ def ignored_table(
         )
     ]
     if effects is not None:
-        told = effects[(effects["cluster"] == "(all)") & (effects["step"] == "1 sd")]
+        told = told_effects(effects)
+        moves = told_steps(list(steps))
         with_menus, without = (
-            _quick_changes(choice, model, availability) for availability in ("known", "ignored")
+            _quick_changes(choice, moves, availability) for availability in ("known", "ignored")
         )
         if choice.availability == "unknown":  # nobody knows them for a quick fit
             with_menus = np.full_like(with_menus, np.nan)
         columns = ["category", "mean", "low", "high", "unit"]
         of_effects = told[columns].assign(
-            quantity="1 sd of " + told["predictor"],
+            quantity=("1 sd of " + told["predictor"]).where(told["step"] == "1 sd", told["told"]),
             quick_with_menus=100 * with_menus.ravel(),
             menus_ignored=100 * without.ravel(),
         )
@@ -140,15 +142,21 @@ def ignored_table(
     return table[[*first, "unit"]]
 
 
-def _quick_changes(choice: Choice, model: pm.Model, availability: str) -> np.ndarray:
-    """Change of the latent shares per standard deviation in a quick fit, (P, K)."""
+def _quick_changes(choice: Choice, steps: list[Step], availability: str) -> np.ndarray:
+    """Change of the latent shares with each step in a quick fit, (steps, K)."""
     data = choice.data
-    pooled = Options(effects="pooled", availability=availability, reference=choice.reference)
+    pooled = Options(
+        effects="pooled",
+        availability=availability,
+        reference=choice.reference,
+        formula=choice.formula,
+    )
     quick = Design.of(data, pooled)
-    sd = model["predictor_sd"].get_value()
-    x = data.predictors.to_numpy() / sd
+    scale = quick.predictors
+    assert scale is not None
     weight = data.n / data.n.sum()
-    x = x - weight @ x
+    origin = weight @ scale.values
+    x = scale.values - origin
     design = np.hstack([np.ones((len(x), 1)), x])
     if choice.effects != "pooled" and data.cluster is not None:
         means = pd.DataFrame(x).groupby(data.cluster.codes).transform("mean").to_numpy()
@@ -158,7 +166,7 @@ def _quick_changes(choice: Choice, model: pm.Model, availability: str) -> np.nda
                 design = wider
     n_categories = len(data.categories)
     if design.shape[1] * (n_categories - 1) > _QUICK:
-        return np.full((len(sd), n_categories), np.nan)
+        return np.full((len(steps), n_categories), np.nan)
     reference = data.categories.index(choice.reference)
     nowhere = np.zeros(len(data), dtype=int)
     fit = expand_likelihood(
@@ -166,7 +174,14 @@ def _quick_changes(choice: Choice, model: pm.Model, availability: str) -> np.nda
     ).by_cluster
     theta = np.linalg.solve(fit.information[0], fit.score[0][..., None])[..., 0]
     theta = np.insert(theta, reference, 0.0, axis=0)
-    logits, everything = design @ theta.T, np.array(True)
-    now = weight @ shares_on_menu(logits, everything)
-    moved = [weight @ shares_on_menu(logits + theta[:, 1 + p], everything) for p in range(len(sd))]
-    return np.array(moved) - now
+    slopes = slice(1, 1 + x.shape[1])
+
+    def shares(predictors: pd.DataFrame | None) -> np.ndarray:
+        moved = design
+        if predictors is not None:
+            columns = quick.terms.columns_of(predictors).to_numpy()
+            moved = design.copy()
+            moved[:, slopes] = (columns - scale.mean) / scale.sd - origin
+        return weight @ shares_on_menu(moved @ theta.T, np.array(True))
+
+    return np.array([shares(step.end) - shares(step.start) for step in steps])

@@ -1,7 +1,7 @@
 """What a predictor changes, in percentage points of latent preference."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,15 @@ from helpers.analysis._points import SPREAD, in_points
 from helpers.analysis.choose import Choice
 from helpers.analysis.draws import Draws
 
-__all__ = ["Step", "effect_table", "effect_words", "predictor_steps", "step_tables"]
+__all__ = [
+    "Step",
+    "effect_table",
+    "effect_words",
+    "predictor_steps",
+    "step_tables",
+    "told_effects",
+    "told_steps",
+]
 
 
 class Step(NamedTuple):
@@ -24,27 +32,32 @@ class Step(NamedTuple):
     end: pd.DataFrame
 
 
-def predictor_steps(predictors: pd.DataFrame, sd: np.ndarray) -> list[Step]:
+def predictor_steps(
+    predictors: pd.DataFrame, sd: np.ndarray, *, quartiles: bool = False
+) -> list[Step]:
     """
     Steps that the effects of predictors are told by.
 
     Each predictor is moved in all rows, the others staying as they are: by one standard deviation,
     and by one unit, or, where its values lie within less than a unit, by the largest power of ten
     within their range. A predictor with two values is moved from the lower to the higher instead
-    of by a unit.
+    of by a unit, and labels from the first to each of the others.
 
     Parameters
     ----------
     predictors : pandas.DataFrame, shape (R, P)
-        The predictors in their own units.
+        The predictors: numbers in their own units, or categoricals.
     sd : numpy.ndarray, shape (P,)
-        Their standard deviations.
+        Their standard deviations; whatever it is for labels.
+    quartiles : bool
+        Whether numbers are moved from the lower to the upper quartile instead, as it suits
+        formulas: a curve has no slope to tell, and a spline ends where the data do.
 
     Returns
     -------
     list of Step
-        Two for each predictor. Each has a ``predictor``, a ``name``, a ``size`` in the predictor's
-        units, and the tables of predictors at its ``start`` (None where that is as it is) and
+        Each has a ``predictor``, a ``name``, a ``size`` in the predictor's units (missing for
+        labels), and the tables of predictors at its ``start`` (None where that is as it is) and
         ``end``.
 
     Examples
@@ -53,28 +66,53 @@ def predictor_steps(predictors: pd.DataFrame, sd: np.ndarray) -> list[Step]:
     >>> import pandas as pd
     >>> from helpers.analysis import predictor_steps
     >>> predictors = pd.DataFrame({"rate": [0.05, 0.1, 0.3], "east": [0, 1, 1]})
-    >>> for step in predictor_steps(predictors, np.array([0.11, 0.47])):
+    >>> predictors["size"] = pd.Categorical(["town", "city", "town"])
+    >>> for step in predictor_steps(predictors, np.array([0.11, 0.47, np.nan])):
     ...     print(step.predictor, step.name, step.size)
     rate 1 sd 0.11
     rate 0.1 units 0.1
     east 1 sd 0.47
     east 0 to 1 1.0
+    size city to town nan
     """
     steps = []
-    for (name, x), one_sd in zip(predictors.items(), sd, strict=True):
-        moved = predictors.assign(**{str(name): x + one_sd})
-        steps.append(Step(str(name), "1 sd", float(one_sd), None, moved))
-        values = np.unique(x)
-        width = float(values[-1] - values[0])
-        if len(values) == 2:
-            ends = [predictors.assign(**{str(name): value}) for value in values]
-            steps.append(Step(str(name), f"{values[0]:g} to {values[1]:g}", width, *ends))
+    for (given, x), one_sd in zip(predictors.items(), sd, strict=True):
+        name = str(given)
+
+        def between(start: Any, end: Any, name: str = name, x: pd.Series = x) -> Step:
+            labels = isinstance(x.dtype, pd.CategoricalDtype)
+            ends = [_filled(predictors, name, value) for value in (start, end)]
+            shown = f"{start} to {end}" if labels else f"{start:g} to {end:g}"
+            return Step(name, shown, np.nan if labels else float(end - start), *ends)
+
+        if isinstance(x.dtype, pd.CategoricalDtype):
+            first, *others = x.cat.categories
+            steps += [between(first, other) for other in others]
             continue
+        values = np.unique(x)
+        if quartiles:
+            lower, upper = np.quantile(x, [0.25, 0.75]) if len(values) > 2 else values
+            if lower == upper:
+                lower, upper = values[[0, -1]]
+            steps.append(between(lower, upper))
+            continue
+        moved = predictors.assign(**{name: x + one_sd})
+        steps.append(Step(name, "1 sd", float(one_sd), None, moved))
+        if len(values) == 2:
+            steps.append(between(*values))
+            continue
+        width = float(values[-1] - values[0])
         unit = 1.0 if width >= 1 else 10.0 ** np.floor(np.log10(width))
         label = "1 unit" if unit == 1 else f"{unit:g} units"
-        moved = predictors.assign(**{str(name): x + unit})
-        steps.append(Step(str(name), label, float(unit), None, moved))
+        moved = predictors.assign(**{name: x + unit})
+        steps.append(Step(name, label, float(unit), None, moved))
     return steps
+
+
+def _filled(predictors: pd.DataFrame, name: str, value: Any) -> pd.DataFrame:
+    """Predictors of which one has the same value in all rows."""
+    values = np.full(len(predictors), value, dtype=object)
+    return predictors.assign(**{name: pd.Series(values, predictors.index, predictors[name].dtype)})
 
 
 def step_tables(steps: list[Step]) -> dict[str, pd.DataFrame]:
@@ -119,14 +157,15 @@ def effect_table(choice: Choice, draws: Draws, steps: list[Step]) -> pd.DataFram
     Returns
     -------
     pandas.DataFrame
-        Columns ``predictor``, ``step``, ``size`` (in units of the predictor), ``cluster``,
-        ``category``, ``mean``, ``low``, ``high``, ``unit``, ``probability_of_direction`` and
-        ``at``. The cluster is "(all)"; where slopes vary by cluster, there are lines for each as
-        well, for one standard deviation, and "(spread)", the standard deviation over clusters.
+        Columns ``predictor``, ``step``, ``size`` (in units of the predictor, missing for labels),
+        ``cluster``, ``category``, ``mean``, ``low``, ``high``, ``unit``,
+        ``probability_of_direction`` and ``at``. The cluster is "(all)"; where slopes vary by
+        cluster, there are lines for each as well, for the steps of :func:`told_effects`, and
+        "(spread)", the standard deviation over clusters.
     """
-    parts = []
+    parts, told = [], {id(step) for step in told_steps(steps)}
     for i, step in enumerate(steps):
-        for cluster, change in _changes(choice, draws.rows, i, step):
+        for cluster, change in _changes(choice, draws.rows, i, step, id(step) in told):
             part = in_points(change).assign(predictor=step.predictor, step=step.name)
             part["size"] = step.size
             if cluster:
@@ -140,7 +179,7 @@ def effect_table(choice: Choice, draws: Draws, steps: list[Step]) -> pd.DataFram
 
 
 def _changes(
-    choice: Choice, rows: xr.Dataset, i: int, step: Step
+    choice: Choice, rows: xr.Dataset, i: int, step: Step, told: bool
 ) -> Iterator[tuple[str, xr.DataArray]]:
     """Changes by draw, of all rows, and of clusters where slopes vary between them."""
 
@@ -151,10 +190,51 @@ def _changes(
         return rows[f"{kind}_if{group}"].sel(table=f"{i} end", drop=True) - start
 
     yield "(all)", change("latent", "")
-    if choice.effects == "slopes" and step.name == "1 sd":
+    if choice.effects == "slopes" and told:
         of_clusters = change("latent", "_by_cluster")
         yield SPREAD, of_clusters.std("cluster")
         yield "", of_clusters
+
+
+def told_steps(steps: list[Step]) -> list[Step]:
+    """
+    Choose the steps that a report tells: a standard deviation, where a predictor has that step.
+
+    Parameters
+    ----------
+    steps : list of Step
+        What :func:`predictor_steps` returned.
+
+    Returns
+    -------
+    list of Step
+    """
+    by_sd = {step.predictor for step in steps if step.name == "1 sd"}
+    return [step for step in steps if step.name == "1 sd" or step.predictor not in by_sd]
+
+
+def told_effects(effects: pd.DataFrame) -> pd.DataFrame:
+    """
+    Choose the lines of a table of effects that a report tells.
+
+    Parameters
+    ----------
+    effects : pandas.DataFrame
+        The table of effects.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Lines over all rows, for one standard deviation, or for all steps of a predictor that has
+        none; with a column ``told``, what is moved and, if it is no standard deviation, by which
+        step.
+    """
+    everywhere = effects[effects["cluster"] == "(all)"]
+    is_sd = everywhere["step"] == "1 sd"
+    by_sd = everywhere["predictor"].isin(everywhere.loc[is_sd, "predictor"])
+    told = everywhere[is_sd | ~by_sd]
+    step = told["predictor"] + ": " + told["step"]
+    return told.assign(told=told["predictor"].where(told["step"] == "1 sd", step))
 
 
 def effect_words(effects: pd.DataFrame, *, most: int = 3) -> list[str]:
@@ -171,7 +251,7 @@ def effect_words(effects: pd.DataFrame, *, most: int = 3) -> list[str]:
     Returns
     -------
     list of str
-        A sentence for each predictor.
+        A sentence for each predictor, or for each of its steps.
 
     Examples
     --------
@@ -186,17 +266,18 @@ def effect_words(effects: pd.DataFrame, *, most: int = 3) -> list[str]:
     Per standard deviation of heat (5.2), tea loses 4.1 points (89 % interval −5.0 to −3.2).
     """
     sentences = []
-    told = effects[(effects["cluster"] == "(all)") & (effects["step"] == "1 sd")]
-    for predictor, of_one in told.groupby("predictor", sort=False):
+    for _, of_one in told_effects(effects).groupby("told", sort=False):
         largest = of_one.loc[of_one["mean"].abs().sort_values(ascending=False).index[:most]]
         parts = [
             _part(*line)
             for line in largest[["category", "mean", "low", "high"]].itertuples(index=False)
         ]
-        sentences.append(
-            f"Per standard deviation of {predictor} ({of_one['size'].iloc[0]:,.3g}), "
-            f"{'; '.join(parts)}."
-        )
+        predictor, step, size = of_one.iloc[0][["predictor", "step", "size"]]
+        if step == "1 sd":
+            moved = f"Per standard deviation of {predictor} ({size:,.3g})"
+        else:
+            moved = f"With {predictor} from {step}"
+        sentences.append(f"{moved}, {'; '.join(parts)}.")
     return sentences
 
 

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
 
+from helpers.analysis.effects import told_effects
 from helpers.analysis.labels import LABELS, few_dates, logarithmic, name_columns, plain_text
 from helpers.data.counts import CategoryCounts
 from helpers.diagnostics.intervals import INTERVAL, interval
@@ -354,11 +355,11 @@ def plot_effects(effects: pd.DataFrame, *, limit: int = 30) -> np.ndarray:
     >>> [label.get_text() for label in plot_effects(effects)[0].get_yticklabels()]
     ['milk', 'tea']
     """
-    told = effects[(effects["cluster"] == "(all)") & (effects["step"] == "1 sd")]
-    predictors = told["predictor"].unique()[:12]
+    told = told_effects(effects)
+    predictors = told["told"].unique()[:12]
     most = told.groupby("category", sort=False)["mean"].agg(lambda x: x.abs().max())
     names = most.sort_values(ascending=False).index[:limit]
-    first = told[told["predictor"] == predictors[0]].set_index("category")["mean"]
+    first = told[told["told"] == predictors[0]].set_index("category")["mean"]
     names = first.loc[names].sort_values(ascending=False).index
     n_columns = min(3, len(predictors))
     n_lines = -(-len(predictors) // n_columns)
@@ -367,13 +368,15 @@ def plot_effects(effects: pd.DataFrame, *, limit: int = 30) -> np.ndarray:
         n_lines, n_columns, figsize=(width, height), squeeze=False, sharex=True, sharey=True
     )
     for ax, predictor in zip(axes.flat, predictors, strict=False):
-        lines = told[told["predictor"] == predictor].set_index("category")
+        lines = told[told["told"] == predictor].set_index("category")
         ax.axvline(0, color="0.5", lw=1, zorder=1)
         at = np.arange(len(names))
         lines = lines.loc[names]
         ax.hlines(at, lines["low"], lines["high"], lw=2, zorder=2)
         ax.scatter(lines["mean"], at, s=36, zorder=3, edgecolor="white", linewidth=0.8)
-        ax.set(title=f"{plain_text(predictor, 24)} + {lines['size'].iloc[0]:,.3g}")
+        size = lines["size"].iloc[0]
+        by = f" + {size:,.3g}" if lines["step"].iloc[0] == "1 sd" else ""
+        ax.set(title=f"{plain_text(predictor, 32)}{by}")
         ax.grid(axis="y", visible=False)
     axes[0, 0].set(yticks=at, yticklabels=[plain_text(name) for name in names])
     axes[0, 0].set_ylim(len(names) - 0.5, -0.5)

@@ -97,6 +97,7 @@ def build_model(choice: Choice) -> pm.Model:
         drift=choice.drift,
         spreads=choice.spreads,
         attribute_effects=choice.attribute_effects,
+        formula=choice.formula,
     )
 
 

@@ -48,7 +48,7 @@ class AnalysisOptions:
     )
     date: str | None = _option(TABLE, None, "name", "column of dates")
     predictors: tuple[str, ...] = _option(
-        TABLE, (), "names", "columns of numbers that may explain the choices"
+        TABLE, (), "names", "columns of numbers, or of labels, that may explain the choices"
     )
     available: Mapping[str, str] | str = _option(
         TABLE,
@@ -143,6 +143,13 @@ class AnalysisOptions:
         "where menus show no more",
         "auto",
         *_given("spreads"),
+    )
+    formula: str | None = _option(
+        MODEL,
+        None,
+        "name",
+        'what is made of the predictors, such as "age * region" or "bs(age, 4)"; else they are '
+        "added up",
     )
     attribute_effects: str = _option(
         MODEL,

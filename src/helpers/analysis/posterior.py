@@ -35,7 +35,16 @@ __all__ = [
 
 _NAME, _UNFINISHED = "not-on-the-menu", "unfinished-posterior.nc"
 # What of a choice makes another model.
-_OF_MODEL = ("effects", "drift", "likelihood", "scatter", "spreads", "availability", "reference")
+_OF_MODEL = (
+    "effects",
+    "drift",
+    "likelihood",
+    "scatter",
+    "spreads",
+    "availability",
+    "reference",
+    "formula",
+)
 
 
 class Unfinished(RuntimeError):
@@ -97,9 +106,12 @@ def checksum(data: CategoryCounts) -> str:
     (False, True)
     """
     found = hashlib.blake2b(digest_size=16)
-    for array in (data.counts, data.available, data.predictors.to_numpy(dtype=float)):
+    levels = data.predictors.select_dtypes("category")
+    numbers = data.predictors.assign(**{str(name): x.cat.codes for name, x in levels.items()})
+    for array in (data.counts, data.available, numbers.to_numpy(dtype=float)):
         found.update(np.ascontiguousarray(array).tobytes())
     labels: list[Any] = [data.categories, list(map(str, data.predictors.columns))]
+    labels += [list(map(str, x.cat.categories)) for _, x in levels.items()]
     if data.cluster is not None:
         labels += [data.cluster.codes.tolist(), list(map(str, data.cluster.categories))]
     if data.date is not None:

@@ -237,18 +237,19 @@ def _effects(analysis: "Analysis") -> list[Any]:
         _cut(wide),
         _figure(
             plot_effects(effects)[0],
-            "Change of the latent preferences per standard deviation of each predictor (points, "
-            "89 % intervals).",
+            "Change of the latent preferences for the step of each predictor that is named above "
+            "it (points, 89 % intervals).",
             "One panel per predictor: change of each category with its interval.",
         ),
     ]
     spread = effects[effects["cluster"] == "(spread)"]
     if len(spread):
         grid = spread.assign(spread=_with_interval(spread))
-        grid = grid.pivot(index="category", columns="predictor", values="spread")
+        grid = grid.pivot(index="category", columns=["predictor", "step"], values="spread")
+        grid.columns = grid.columns.map(", ".join)
         parts += [
-            "Slopes vary between clusters: the standard deviation over clusters of the change per "
-            "standard deviation, in points. Each cluster's change is in effects.csv.",
+            "Slopes vary between clusters: the standard deviation over clusters of the change, in "
+            "points. Each cluster's change is in effects.csv.",
             _cut(grid.loc[spread["category"].unique()].rename_axis(columns=None)),
         ]
     return parts

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pymc as pm
 import xarray as xr
@@ -118,7 +119,8 @@ def all_tables(
     given = {name: menu for name, menu in menus.items() if name in (scenarios or {})}
     steps = []
     if len(data.predictors.columns):
-        steps = predictor_steps(data.predictors, model["predictor_sd"].get_value())
+        curved = choice.formula is not None
+        steps = predictor_steps(data.predictors, _deviations(data), quartiles=curved)
     say("Averaging over the rows")
     draws = take_draws(
         choice, model, idata, given or None, step_tables(steps), random_seed=random_seed
@@ -137,7 +139,7 @@ def all_tables(
         parts = {"substitution": found.pairs, "substitution_slopes": found.slopes}
         tables |= {name: table for name, table in parts.items() if len(table)}
     tables["shares"] = _shares(draws.rows, menus)
-    tables["ignored"] = ignored_table(choice, model, draws, tables.get("effects"))
+    tables["ignored"] = ignored_table(choice, draws, tables.get("effects"), steps)
     if choice.availability == "unknown":
         say("Asking the counts about the menus")
         tables |= menu_tables(model, idata)
@@ -147,6 +149,15 @@ def all_tables(
     if predictions is not None:
         tables["checks"] = predictions.table.reset_index()
     return tables
+
+
+def _deviations(data: CategoryCounts) -> np.ndarray:
+    """Standard deviations of the predictors over the rows of the table; missing for labels."""
+    numbers = data.predictors.select_dtypes("number")
+    x = numbers.to_numpy(dtype=float)
+    mean = np.average(x, axis=0, weights=data.row_weights)
+    sd = np.sqrt(np.average((x - mean) ** 2, axis=0, weights=data.row_weights))
+    return pd.Series(sd, numbers.columns).reindex(data.predictors.columns).to_numpy()
 
 
 def preference_tables(

@@ -152,7 +152,7 @@ def wide_frame(data: Any) -> pd.DataFrame:
         frame[data.cluster_name] = data.cluster
     if data.date is not None:
         frame[data.date_name] = data.date.array
-    frame[list(data.predictors.columns)] = data.predictors.to_numpy()
+    frame[list(data.predictors.columns)] = data.predictors
     counts = pd.DataFrame(data.counts, data.rows, list(data.categories)).astype("Int64")
     frame = frame.join(counts.mask(~data.available))
     if not data.attributes and data.exposure is None:

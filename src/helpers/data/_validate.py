@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from natsort import natsorted
 from numpy.typing import ArrayLike
+from pandas.api.types import is_numeric_dtype
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
@@ -189,15 +190,21 @@ def check_menus(available: np.ndarray, categories: Sequence[str], rows: pd.Index
         )
 
 
-def checked_clusters(values: Any, rows: pd.Index) -> pd.Categorical:
-    """Return a cluster for each row, none of them missing; a categorical keeps its categories."""
-    clusters = pd.Categorical(values)
-    names = list(clusters.categories)
+def in_natural_order(values: Any) -> "pd.Categorical[Any]":
+    """Return a categorical; text with digits is put into natural order, a given order is kept."""
+    labels = pd.Categorical(values)
+    names = list(labels.categories)
     given = isinstance(getattr(values, "dtype", None), pd.CategoricalDtype)
     if not given and all(isinstance(name, str) for name in names):
         if any(character.isdigit() for name in names for character in name):
             # 2 before 10; "1" before "01", which are as high.
-            clusters = clusters.reorder_categories(natsorted(sorted(names, key=len)))
+            labels = labels.reorder_categories(natsorted(sorted(names, key=len)))
+    return labels
+
+
+def checked_clusters(values: Any, rows: pd.Index) -> pd.Categorical:
+    """Return a cluster for each row, none of them missing; a categorical keeps its categories."""
+    clusters = in_natural_order(values)
     check_length("cluster", clusters, len(rows))
     missing = clusters.codes < 0
     if missing.any():
@@ -209,18 +216,53 @@ def checked_clusters(values: Any, rows: pd.Index) -> pd.Categorical:
 
 
 def checked_predictors(predictors: pd.DataFrame | None, rows: pd.Index) -> pd.DataFrame:
-    """Return finite predictors under the rows' labels; a frame without columns for None."""
+    """Return finite numbers or categoricals under the rows' labels; no columns for None."""
     frame = pd.DataFrame(index=rows) if predictors is None else predictors
     check_length("predictors", frame, len(rows))
     frame = frame.reset_index(drop=True).rename(columns=str)
-    values = numbers(frame, rows, "predictor")
+    labels = [name for name in frame.columns if _are_labels(frame[name])]
+    measured = frame.drop(columns=labels)
+    values = numbers(measured, rows, "predictor")
     for bad, what in ((np.isnan(values), "missing"), (np.isinf(values), "infinite")):
         if bad.any():
             raise ValueError(
-                f"Predictors are {what} in {cells(bad, rows, list(frame.columns))}: "
+                f"Predictors are {what} in {cells(bad, rows, list(measured.columns))}: "
                 "correct them, or leave these rows out."
             )
-    return pd.DataFrame(values, rows, frame.columns)
+    found = pd.DataFrame(values, rows, measured.columns)
+    for name in labels:
+        found[name] = _checked_levels(frame[name], rows)
+    return found[list(frame.columns)]
+
+
+def _are_labels(column: pd.Series) -> bool:
+    """Whether a column is categorical, or text of which no cell is a number."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return True
+    if is_numeric_dtype(column) or column.dtype.kind in "mMc":
+        return False
+    known = column[column.notna()]
+    is_text = len(known) > 0 and known.map(lambda cell: isinstance(cell, str)).all()
+    return bool(is_text and pd.to_numeric(known, errors="coerce").isna().all())
+
+
+def _checked_levels(column: pd.Series, rows: pd.Index) -> "pd.Categorical[Any]":
+    """Return a predictor of labels, none of them missing, and fewer of them than rows."""
+    missing = column.isna().to_numpy()
+    if missing.any():
+        raise ValueError(
+            f"The predictor {column.name!r} is missing in row(s) {listing(rows[missing])}: "
+            "correct them, or leave these rows out."
+        )
+    given = isinstance(column.dtype, pd.CategoricalDtype)
+    levels = in_natural_order(column).remove_unused_categories()
+    if not given and len(levels.categories) == len(rows) > 1:
+        raise ValueError(
+            f"The predictor {column.name!r} is text, and different in every row (such as "
+            f"{column.iloc[0]!r}): correct the entries if they are meant to be numbers, or leave "
+            "it out."
+        )
+    return levels
 
 
 def checked_weights(weights: ArrayLike | None, n_rows: int) -> np.ndarray:

@@ -44,7 +44,7 @@ class CategoryCounts:
     date : pandas.Index or None, length R
         The date of each row, as dates, numbers or labels.
     predictors : pandas.DataFrame, shape (R, P)
-        Predictors in their own units, floats.
+        Predictors: numbers in their own units, or labels as categoricals.
     rows : pandas.Index, length R
         Labels of the rows: the index of the original frame where it is unique, else positions.
     cluster_name, date_name : str or None
@@ -189,7 +189,7 @@ class CategoryCounts:
             come in natural order (2 before 10); dates are read by
             :func:`~helpers.data.parse_dates`.
         predictors : list of str, optional
-            Names of numeric columns, in their own units.
+            Names of columns with numbers, in their own units, or labels, such as a region.
         available : mapping, pandas.DataFrame or numpy.ndarray, optional
             A mapping category -> boolean column of `frame`, or a boolean frame with one column
             per category and the index of `frame`, or a boolean array of shape (R, K). It overrides
@@ -267,7 +267,7 @@ class CategoryCounts:
         cluster, date : str, optional
             Names of columns that are constant within each row.
         predictors : list of str, optional
-            Names of numeric columns that are constant within each row.
+            Names of columns that are constant within each row, with numbers or labels.
         available : str, mapping or pandas.DataFrame, optional
             Name of a boolean column of `frame`; or a mapping category -> boolean column that is
             constant within each row; or a boolean frame, one row per row label and one column

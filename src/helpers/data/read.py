@@ -58,7 +58,7 @@ def read_counts(
     cluster, date : str, optional
         Names of the columns with the cluster and the date of each row.
     predictors : list of str, optional
-        Names of numeric columns, in their own units.
+        Names of columns with numbers, in their own units, or labels, such as a region.
     available : mapping or str, optional
         A mapping category -> column of true and false (or 1 and 0); for a long file also the name
         of one such column. As in :meth:`CategoryCounts.from_wide`.

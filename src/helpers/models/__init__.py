@@ -13,7 +13,13 @@ from helpers.models.many_tables import ManyTables
 from helpers.models.names import parameter_names
 from helpers.models.nests import nest_of_categories
 from helpers.models.options import CHOICES, RULES, Options, Rule
-from helpers.models.predictors import Standardised
+from helpers.models.predictors import (
+    Standardised,
+    Terms,
+    remember_terms,
+    terms_of,
+    with_columns,
+)
 from helpers.models.priors import BY_CONTRAST, DEFAULT_PRIORS, Priors, used_priors
 from helpers.models.regression import masked_regression
 
@@ -29,6 +35,7 @@ __all__ = [
     "Rule",
     "Standardised",
     "StandardisedAttributes",
+    "Terms",
     "ask_about_zeros",
     "choose_likelihood",
     "choose_reference",
@@ -39,6 +46,9 @@ __all__ = [
     "masked_regression",
     "nest_of_categories",
     "parameter_names",
+    "remember_terms",
     "sure_reference",
+    "terms_of",
     "used_priors",
+    "with_columns",
 ]

@@ -15,7 +15,7 @@ from helpers.effects.scatter_pilot import ScatteredExpansion, expand_scattered
 from helpers.models.attributes import StandardisedAttributes
 from helpers.models.nests import nest_of_categories
 from helpers.models.options import Options
-from helpers.models.predictors import Standardised
+from helpers.models.predictors import Standardised, Terms, with_columns
 
 __all__ = ["Design", "choose_reference", "even_menus", "fixed_within_clusters"]
 
@@ -28,7 +28,9 @@ class Design:
     Attributes
     ----------
     data : CategoryCounts
-        The counts, R rows and K categories.
+        The counts, R rows and K categories, with the columns of `terms` for predictors.
+    terms : Terms
+        The predictors as they were given, and the columns made of them.
     options : Options
         As given; "slopes" is "intercepts" where there are no predictors.
     reference : int
@@ -52,6 +54,7 @@ class Design:
     """
 
     data: CategoryCounts
+    terms: Terms
     options: Options
     reference: int
     menus: np.ndarray
@@ -87,8 +90,9 @@ class Design:
         has_predictors = data.predictors.shape[1] > 0
         if options.effects == "slopes" and not has_predictors:
             options = replace(options, effects="intercepts")
-        predictors = Standardised.of(data.predictors, data.row_weights) if has_predictors else None
         options.check(data)
+        data, terms = with_columns(data, options.formula)
+        predictors = Standardised.of(data.predictors, data.row_weights) if has_predictors else None
         if options.effects == "slopes":
             _refuse_fixed(data)
         if options.spreads != "contrast" and options.needs_spreads and even_menus(data):
@@ -107,6 +111,7 @@ class Design:
         menus = np.ones_like(data.available) if ignored else data.available
         return cls(
             data=data,
+            terms=terms,
             options=options,
             reference=reference,
             menus=menus,

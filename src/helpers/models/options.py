@@ -89,6 +89,13 @@ RULES = (
         "rows that scatter already substitute out of proportion, each by its own preferences; "
         "leave one of them out",
     ),
+    Rule(
+        "formula",
+        None,
+        "predictors",
+        (),
+        "give `predictors` when reading the counts, or leave it out",
+    ),
     Rule("inflated", None, "availability", ("unknown",), _ABOUT_UNKNOWN),
     Rule("menu_of", ("cluster",), "availability", ("unknown",), _ABOUT_UNKNOWN),
     Rule("psi_by", ("cluster",), "availability", ("unknown",), _ABOUT_UNKNOWN),
@@ -123,6 +130,7 @@ _DATA = {
     "cluster": "a cluster for each row",
     "date": "the date of each row",
     "attributes": "attributes of the categories",
+    "predictors": "predictors of the rows",
 }
 
 
@@ -141,6 +149,8 @@ class Options:
         "common" or "varying", for all attributes or by name.
     nests : mapping of str to sequence of str, optional
         Categories that are close substitutes, by the name of their nest.
+    formula : str, optional
+        What is made of the predictors.
     inflated : sequence of str or str, optional
         Categories that may be off unknown menus.
     reference : str, optional
@@ -166,6 +176,7 @@ class Options:
     spreads: str | None = None
     attribute_effects: str | Mapping[str, str] = "common"
     nests: Mapping[str, Sequence[str]] | None = None
+    formula: str | None = None
 
     def __post_init__(self) -> None:
         for option, allowed in CHOICES.items():
@@ -203,6 +214,7 @@ class Options:
             if needs in _DATA:
                 given, needed = getattr(data, needs), _DATA[needs]
                 met = given is not None and len(given) > 0
+                met = met and (needs != "predictors" or given.shape[1] > 0)
             else:
                 met = getattr(self, needs) in of
                 needed = " or ".join(_spelt(needs, v) for v in of)

@@ -18,6 +18,7 @@ from helpers.models._terms import (
 )
 from helpers.models.design import Design
 from helpers.models.options import Options
+from helpers.models.predictors import remember_terms
 from helpers.models.priors import BY_CONTRAST, used_priors
 from helpers.ops.shares import masked_shares
 
@@ -41,6 +42,7 @@ def masked_regression(
     spreads: str | None = None,
     attribute_effects: str | Mapping[str, str] = "common",
     nests: Mapping[str, Sequence[str]] | None = None,
+    formula: str | None = None,
     priors: Mapping[str, Callable] | None = None,
 ) -> pm.Model:
     r"""
@@ -118,6 +120,11 @@ def masked_regression(
         their nest, such as ``{"buses": ["red", "blue"]}``: a nested logit
         (:func:`~helpers.data.nested_logits`), on known menus, without scatter of rows. What is
         seen of it is where menus or attributes vary.
+    formula : str, optional
+        What is made of the predictors, as the right-hand side of a formula (the library
+        formulaic), such as ``"income * region"`` or ``"bs(age, 4) + C(ward)"``. By default all
+        predictors are added up, those that are labels with one column for each level but the
+        first. Columns are standardised one by one, and ``predictor`` names them.
     priors : mapping of str to callable, optional
         Priors to use in place of the defaults, by parameter: ``intercept`` (pooled),
         ``intercept_mean``, ``intercept_spread``, ``slope``, ``effects_mean``, ``effects_spread``,
@@ -178,7 +185,8 @@ def masked_regression(
 
     Notes
     -----
-    For other menus and new rows use :func:`~helpers.what_if`. By hand, exchange ``available``,
+    For other menus and new rows use :func:`~helpers.what_if`, which takes predictors as they were
+    before a formula. By hand, exchange ``available``,
     ``n``, ``cluster_index``, ``date_index`` and ``predictors`` with :func:`pymc.set_data`, the
     coordinate ``row`` with them, and draw with
     ``pm.sample_posterior_predictive(..., predictions=True)``.
@@ -252,6 +260,7 @@ def masked_regression(
         spreads=spreads,
         attribute_effects=attribute_effects,
         nests=nests,
+        formula=formula,
     )
     design = Design.of(data, options)
     prior = used_priors(priors, design)
@@ -280,4 +289,5 @@ def masked_regression(
         logits = nested(logits, available)
         pm.Deterministic("share", masked_shares(logits, available), dims=("row", "category"))
         observe(design, prior, logits)
+    remember_terms(model, design.terms)
     return model

@@ -15,6 +15,7 @@ from helpers.data.dates import parse_dates
 from helpers.data.messages import require_known
 from helpers.effects.drift import walk_at
 from helpers.effects.rows import draw_new_scatter, draw_scatter
+from helpers.models.predictors import terms_of
 from helpers.predict._scatter import (
     Nests,
     chosen,
@@ -113,11 +114,11 @@ class _Rows:
         self.moved = tuple(s for s, scenario in enumerate(scenarios) if scenario.changes)
         self.scenarios = scenarios
 
-    def shift_terms(self, logits, data, rows):
-        """What each scenario adds to the logits of all rows."""
+    def shift_terms(self, logits, data, rows, given):
+        """What each scenario adds to the logits of all rows, whose predictors are `given`."""
         terms = []
         for s in self.moved:
-            changed = changed_data(self.scenarios[s], self.model, data, rows)
+            changed = changed_data(self.scenarios[s], self.model, data, rows, given)
             other = {
                 self.model[name]: pt.constant(values, dtype=self.model[name].dtype)
                 for name, values in changed.items()
@@ -159,9 +160,23 @@ class _ModelRows(_Rows):
             names = [n for n in ("predictors", "attributes") if n in self.model.named_vars]
             data = {name: self.model[name].eval() for name in names}
             logits = _without_scatter(self.model)
-            terms = [t[self.position] for t in self.shift_terms(logits, data, self.position)]
+            given = self._given_predictors()
+            terms = [t[self.position] for t in self.shift_terms(logits, data, self.position, given)]
             shifts = value_by_draw(posterior, self.model, terms)
         yield from self.with_shifts(self._draws(posterior, rng), shifts)
+
+    def _given_predictors(self):
+        """Predictors of the rows that were fitted, if a formula made columns of them."""
+        terms = terms_of(self.model)
+        if terms is None:
+            return None
+        now = self.model["predictors"].eval()
+        if now.shape != terms.columns.shape or not np.array_equal(now, terms.columns):
+            raise ValueError(
+                "The predictors of the model were exchanged, and what they were made of is not "
+                "known. Give a frame of new rows."
+            )
+        return terms.predictors
 
     def _draws(self, posterior, rng):
         model = self.model
@@ -200,7 +215,11 @@ class _NewRows(_Rows):
     def __init__(self, model, frame, at):
         self.model, self.labels, self.at = model, frame.index, at
         categories = [str(c) for c in model.coords["category"]]
-        self.predictors = [str(p) for p in model.coords.get("predictor", ())]
+        self.terms = terms_of(model)
+        if self.terms is None:
+            self.predictors = [str(p) for p in model.coords.get("predictor", ())]
+        else:
+            self.predictors = list(self.terms.predictors.columns)
         by_cluster, by_date = ("cluster_index" in model.named_vars), ("drift" in model.named_vars)
         tables = self._tables(categories)
         needed = [*self.predictors, *["cluster"] * by_cluster, *["date"] * by_date]
@@ -218,6 +237,7 @@ class _NewRows(_Rows):
             raise ValueError("There are no new rows: the frame is empty.")
         self.row_menus = self._menus(frame, categories)
         self.n = self._totals(frame)
+        self.given = None if self.terms is None else self.terms.checked(frame)
         self.x = self._numbers(frame)
         self.tables = self._by_category(frame, tables, categories)
         self.cluster = self._clusters(frame) if by_cluster else None
@@ -301,6 +321,8 @@ class _NewRows(_Rows):
         return n.astype(np.int64)
 
     def _numbers(self, frame):
+        if self.terms is not None:
+            return self.terms.columns_of(frame).to_numpy()
         x = frame[self.predictors].apply(pd.to_numeric, errors="coerce").to_numpy(dtype=float)
         bad = ~np.isfinite(x).all(axis=1)
         if bad.any():
@@ -339,7 +361,7 @@ class _NewRows(_Rows):
         model = self.model
         logits = _without_scatter(model)
         data = self._data()
-        moves = self.shift_terms(logits, data, np.arange(len(self.n)))
+        moves = self.shift_terms(logits, data, np.arange(len(self.n)), self.given)
         terms = _terms(model, logits, scatters(model) and self.at != "typical")
         drift = []
         if "drift" in model.named_vars:

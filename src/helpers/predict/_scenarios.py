@@ -5,8 +5,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 from helpers.data.messages import require_known
+from helpers.models.predictors import terms_of
 
 RESERVED = ("menu", "attributes", "predictors")
 
@@ -116,9 +118,17 @@ def _menu(menu, row_menus, categories, name):
 
 
 def changed_data(
-    scenario: Scenario, model: Any, data: Mapping[str, np.ndarray], rows: np.ndarray
+    scenario: Scenario,
+    model: Any,
+    data: Mapping[str, np.ndarray],
+    rows: np.ndarray,
+    given: pd.DataFrame | None = None,
 ) -> dict[str, np.ndarray]:
-    """The model's data under a scenario, of which the `rows` change."""
+    """
+    The model's data under a scenario, of which the `rows` change.
+
+    `given` are all rows' predictors as they were before they became columns, if they did.
+    """
     changed = {}
     if scenario.attributes:
         names, categories = _coords(model, "attribute"), _coords(model, "category")
@@ -134,13 +144,37 @@ def changed_data(
         changed["attributes"] = values
     if scenario.predictors:
         names = _coords(model, "predictor")
-        values = data["predictors"].copy()
-        require_known("predictor", scenario.predictors, names)
-        for name, value in scenario.predictors.items():
-            p = names.index(name)
-            values[rows, p] = _new(value, values[rows, p], name)
-        changed["predictors"] = values
+        columns = data["predictors"].copy()
+        changed["predictors"] = _moved(scenario.predictors, model, names, columns, rows, given)
     return changed
+
+
+def _moved(
+    change: Mapping[str, Any],
+    model: Any,
+    names: list[str],
+    columns: np.ndarray,
+    rows: np.ndarray,
+    given: pd.DataFrame | None,
+) -> np.ndarray:
+    """Predictors (R, P) of which some rows have other values."""
+    terms = terms_of(model)
+    if terms is not None:
+        names = list(terms.predictors.columns)
+    require_known("predictor", change, names)
+    if terms is None or given is None:
+        for name, value in change.items():
+            p = names.index(name)
+            columns[rows, p] = _new(value, columns[rows, p], name)
+        return columns
+    frame = given.iloc[rows].copy()
+    for name, value in change.items():
+        if is_numeric_dtype(terms.predictors[name]):
+            frame[name] = _new(value, frame[name].to_numpy(), name)
+        else:
+            frame[name] = value(frame[name]) if callable(value) else value
+    columns[rows] = terms.columns_of(frame)
+    return columns
 
 
 def _coords(model: Any, dim: str) -> list[str]:

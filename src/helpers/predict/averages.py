@@ -9,6 +9,7 @@ import pymc as pm
 import xarray as xr
 from scipy.sparse import csr_array
 
+from helpers.models.predictors import terms_of
 from helpers.predict._rows import log_exposure, rows_to_predict
 from helpers.predict._scatter import average_diversion, average_shares
 from helpers.predict._scenarios import Scenario, scenarios_of
@@ -50,7 +51,7 @@ def row_averages(
     menus : mapping of str to menu, optional
         Scenarios, as in :func:`~helpers.what_if`.
     predictors : mapping of str to pandas.DataFrame, optional
-        Other values of the predictors for all rows, (R, P) in their own units, by name.
+        Other values of the predictors for all rows, as the data have them, by name.
     by : mapping of str to pandas.Categorical, optional
         Groups of rows (R,) by name, such as ``{"cluster": data.cluster}``.
     random_seed : int, optional
@@ -208,14 +209,17 @@ def _as_scenarios(
     """Tables of predictors as scenarios that change all of them."""
     if not tables:
         return []
-    shape, names = model["predictors"].get_value().shape, list(model.coords["predictor"])
+    terms, names = terms_of(model), list(map(str, model.coords["predictor"]))
+    if terms is not None:
+        names = list(terms.predictors.columns)
+    shape = len(row_menus), len(names)
     scenarios = []
     for table in tables.values():
-        values = np.asarray(table, dtype=float)
-        if values.shape != shape:
+        if np.shape(table) != shape:
             raise ValueError(
-                f"A table of predictors has shape {values.shape}, and the model's {shape}: "
+                f"A table of predictors has shape {np.shape(table)}, and the model's {shape}: "
                 "give a line for each row and a column for each predictor."
             )
-        scenarios.append(Scenario(row_menus, {}, dict(zip(names, values.T, strict=True))))
+        columns = (column.array for _, column in pd.DataFrame(table).items())
+        scenarios.append(Scenario(row_menus, {}, dict(zip(names, columns, strict=True))))
     return scenarios
