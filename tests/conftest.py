@@ -5,11 +5,15 @@ import pytest
 # What takes longest comes first, so that no worker is left with it at the end.
 LONGEST_FIRST = [
     "06_profiling",
-    "11_spanish_elections",
     "07_unknown_availability",
+    "11_spanish_elections",
+    "13_substitution",
     "09_scatter",
-    "12_what_if",
+    "15_stock_outs_and_prices",
+    "08_baseline_inflation",
     "analyse_your_counts",
+    "14_single_choices",
+    "12_what_if",
     "test_analysis",
     "test_run",
     "test_loops",

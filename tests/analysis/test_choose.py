@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from helpers import CategoryCounts, simulate_counts
-from helpers.analysis import build_model, choose, expected_time
+from helpers.analysis import build_model, choose, expected_time, substitution_section
 
 pytestmark = pytest.mark.filterwarnings("error")
 NAMES = ("tea", "milk", "water")
@@ -337,3 +337,18 @@ def test_a_formula_of_what_is_the_same_at_each_date_is_refused():
     with pytest.raises(ValueError, match="same in all rows of each date: heat of the formula"):
         choose(data, formula="season * heat")
     assert choose(data, formula="season * heat", drift="none").formula == "season * heat"
+
+
+def test_nests_go_with_a_scatter_of_all_categories_alike(prior_of, tables_of):
+    nests = {"hot": ["tea", "milk"]}
+    data = table(n=400, spread=0.6)
+    assert choose(data).likelihood == "logistic-normal"
+    choice = choose(data, nests=nests)
+    assert choice.likelihood == "dirichlet-multinomial" and "nests" in choice.evidence
+    assert "nests hot (tea, milk)" in choice.description
+    model, idata = prior_of(choice)
+    assert model.coords["nest"] == ("hot",)
+    tables = tables_of(choice, model, idata, random_seed=1)
+    assert tables["overall"]["mean"].sum() == pytest.approx(1)
+    scale = float(idata["posterior"]["nest_scale"].mean())
+    assert f"The nest hot has a scale of {scale:.2f} (89 %" in substitution_section(tables)[0]

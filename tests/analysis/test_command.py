@@ -125,6 +125,8 @@ def test_ctrl_c_leaves_nothing_behind(table, tmp_path, wait_for):
         text=True,
         cwd=tmp_path,
         env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        # A shell starts what runs in its background deaf to Ctrl-C, and so are its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     line = started.stderr.readline()
     while wait_for not in line:

@@ -88,6 +88,7 @@ def test_command_line(asked):
         "attributes": '{"price": {"tea": "price of tea"}}',
         "exposure": "tea=hours of tea",
         "attribute_effects": "varying",
+        "nests": "buses=red, blue",
         "draws": "50",
         "tune": "60",
         "target_accept": "0.9",
@@ -109,6 +110,7 @@ def test_command_line(asked):
     assert found == AnalysisOptions(**expected, progressbar=False)
     assert found.categories == ("tea", "milk") and found.predictors == ("price, net",)
     assert found.available == {"tea": "has tea"} and found.sheet == 2
+    assert found.nests == {"buses": ["red", "blue"]} and found.formula == "the formula"
 
 
 def test_short_names_and_repeated_options(asked):

@@ -1,5 +1,7 @@
 """Attributes and exposure in a regression."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pymc as pm
@@ -133,9 +135,26 @@ def test_exposure_is_a_selection_ratio():
 def test_standardised_over_what_was_on_the_menu():
     data = simulated(exposure=None)
     found = StandardisedAttributes.of(data, data.available)
-    on = found.scaled[data.available]
+    on_menu = np.where(data.available[..., None], found.scaled, np.nan)
+    np.testing.assert_allclose(np.nanmean(on_menu, axis=0), 0, atol=1e-12)
+    assert found.applies.all()
+    of_all = StandardisedAttributes.of(data, data.available, by_category=False)
+    on = of_all.scaled[data.available]
     np.testing.assert_allclose(on.mean(axis=0), 0, atol=1e-12)
     np.testing.assert_allclose(on.std(axis=0), 1)
+    np.testing.assert_allclose(of_all.sd, found.sd)
+
+
+def test_intercepts_that_vary_are_of_categories_at_their_usual_price():
+    """So that the slope does not hang on each of them: it mixes as well as they do."""
+    data = simulated(exposure=None)
+    dear = data.attributes["price"] + np.array([0.0, 5.0, 10.0])
+    data = replace(data, attributes={"price": dear})
+    model = masked_regression(data, effects="intercepts")
+    mean = model["attribute_mean"].get_value()
+    assert mean.shape == (3, 1) and (np.diff(mean[:, 0]) > 3).all()
+    everywhere = masked_regression(data, effects="pooled")["attribute_mean"].get_value()
+    assert np.ptp(everywhere) == 0
 
 
 @pytest.mark.parametrize(

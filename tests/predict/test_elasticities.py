@@ -11,6 +11,7 @@ from oracles import PLAIN
 from scipy.special import softmax
 
 from helpers import (
+    CategoryCounts,
     elasticities,
     latent_preferences,
     masked_regression,
@@ -20,6 +21,7 @@ from helpers import (
 )
 from helpers.predict import row_averages
 
+COSTLY = ("oats", "flakes")
 DEARER = {"attributes": {"price": {"category 1": lambda price: price + 1}}}
 
 
@@ -242,3 +244,40 @@ class TestRatios:
             slope_ratio(idata, fitted[1], "price", "tme")
         with pytest.raises(ValueError, match="between 0 and 1"):
             slope_ratio(idata, fitted[1], "price", "time", prob=1)
+
+
+@pytest.fixture(scope="module")
+def bought():
+    """Two cereals, and none of them, which has no price."""
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame(rng.integers(5, 90, (12, 3)), columns=["oats", "flakes", "none"])
+    prices = {f"price_{c}": rng.uniform(1, 3, 12) for c in COSTLY}
+    columns = {"price": {c: f"price_{c}" for c in COSTLY}}
+    data = CategoryCounts.from_wide(
+        frame.assign(**prices), ["oats", "flakes", "none"], attributes=columns
+    )
+    model = masked_regression(data, effects="pooled")
+    with model:
+        prior = pm.sample_prior_predictive(3, random_seed=1, compile_kwargs={"mode": PLAIN})
+    prior["posterior"] = prior["prior"]
+    return model, prior
+
+
+class TestWithoutTheAttribute:
+    def test_a_category_cannot_move_others(self, bought):
+        model, prior = bought
+        found = elasticities(prior, model, "price")
+        assert found.sel(changed="none").isnull().all()
+        assert found.sel(changed=["oats", "flakes"]).notnull().all()
+
+    def test_a_change_for_all_leaves_it_as_it_is(self, bought):
+        model, prior = bought
+        dearer = {"all": {"attributes": {"price": lambda price: 1.1 * price}}}
+        each = {"each": {"attributes": {"price": {c: lambda p: 1.1 * p for c in COSTLY}}}}
+        found = what_if(prior, model, dearer | each)["share"]
+        np.testing.assert_allclose(found.sel(scenario="all"), found.sel(scenario="each"))
+
+    def test_a_change_of_it_is_refused(self, bought):
+        model, prior = bought
+        with pytest.raises(ValueError, match="none has no price in the data"):
+            what_if(prior, model, {"attributes": {"price": {"none": 1.0}}})

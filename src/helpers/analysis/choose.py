@@ -1,9 +1,9 @@
 """Which regression suits the data, and why."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -63,6 +63,8 @@ class Choice:
         Whether attributes have one slope, or one for each cluster.
     formula : str, optional
         What is made of the predictors; if not given, they are added up.
+    nests : dict of str to list of str
+        Categories that are closer substitutes for each other than for the rest, by nest.
     """
 
     data: CategoryCounts
@@ -79,6 +81,7 @@ class Choice:
     spreads: str = "category"
     attribute_effects: str = "common"
     formula: str | None = None
+    nests: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def description(self) -> str:
@@ -98,6 +101,9 @@ class Choice:
             kind = "a slope" if self.attribute_effects == "common" else "own slopes"
             whose = "" if self.attribute_effects == "common" else f" by {self.data.cluster_name}"
             text += f", {kind} of {', '.join(self.data.attributes)}{whose}"
+        if self.nests:
+            each = (f"{name} ({', '.join(members)})" for name, members in self.nests.items())
+            text += f", nests {', '.join(each)}"
         if self.data.exposure is not None:
             text += ", shares in proportion to exposure"
         if self.drift:
@@ -126,6 +132,7 @@ def choose(
     spreads: str = "auto",
     attribute_effects: str = "common",
     formula: str | None = None,
+    nests: Mapping[str, Sequence[str]] | None = None,
 ) -> Choice:
     """
     Choose a regression for a table of counts.
@@ -162,6 +169,10 @@ def choose(
         Whether attributes have one slope, or one for each cluster.
     formula : str, optional
         What is made of the predictors, as in :func:`~helpers.masked_regression`.
+    nests : mapping of str to sequence of str, optional
+        Categories that are closer substitutes for each other than for the rest, by the name of
+        their nest. Rows that scatter then do so as a Dirichlet-multinomial has it, all categories
+        alike, because nests and a scatter by category are not in one model.
 
     Returns
     -------
@@ -227,6 +238,9 @@ def choose(
                 )
     if likelihood == "auto":
         likelihood = suited
+        if nests and suited == "logistic-normal":
+            likelihood = "dirichlet-multinomial"
+            evidence += _NESTED
     tails = None
     if likelihood == "logistic-normal":
         tails, freedom = choose_scatter(columns, **about)
@@ -252,6 +266,7 @@ def choose(
         spreads=spreads,
         attribute_effects=attribute_effects,
         formula=formula,
+        nests={name: list(members) for name, members in (nests or {}).items()},
     )
 
 
@@ -273,6 +288,11 @@ def _choose_spreads(
             return "contrast", [reason]
     return "category", []
 
+
+_NESTED = (
+    " Because of the nests rows scatter all categories alike: nests and a scatter by category are "
+    "not in one model."
+)
 
 _EVEN = (
     "No menu has three categories, and pairs of them form no odd circle, so that the counts show "

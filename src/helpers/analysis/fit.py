@@ -98,6 +98,7 @@ def build_model(choice: Choice) -> pm.Model:
         spreads=choice.spreads,
         attribute_effects=choice.attribute_effects,
         formula=choice.formula,
+        nests=choice.nests or None,
     )
 
 

@@ -3,7 +3,7 @@
 import inspect
 import json
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -159,6 +159,13 @@ class AnalysisOptions:
         "common",
         "varying",
     )
+    nests: Mapping[str, Any] = _option(
+        MODEL,
+        None,
+        "mapping",
+        "NAME=a,b: categories that are closer substitutes for each other than for the rest, on "
+        "known menus; rows can then scatter all alike only",
+    )
     scenarios: Mapping[str, Any] = _option(
         RUN,
         None,
@@ -306,7 +313,7 @@ def _mapping(option: str, given: Any) -> dict[str, Any]:
         given = [given]
     found: dict[str, Any] = {}
     for text in given:
-        pairs = [text] if option == "scenarios" else _parts(option, text)
+        pairs = [text] if option in _OF_LISTS else _parts(option, text)
         for pair in pairs:
             if isinstance(pair, str) and pair.lstrip().startswith("{"):
                 found |= _json(option, pair)
@@ -317,9 +324,12 @@ def _mapping(option: str, given: Any) -> dict[str, Any]:
                 raise ValueError(
                     f"{option} cannot be read from {pair!r}. It takes {shown.metadata['text']}."
                 )
-            menu = _menu(option, value.strip()) if option == "scenarios" else value.strip()
-            found[name.strip()] = menu
+            found[name.strip()] = _OF_LISTS.get(option, _plain_text)(option, value.strip())
     return found
+
+
+def _plain_text(option: str, text: str) -> Any:
+    return text
 
 
 def _menu(option: str, text: str) -> Any:
@@ -336,6 +346,10 @@ def _menu(option: str, text: str) -> Any:
             "on it, or +a,-b for what changes on each row's own."
         )
     return {name[1:].strip(): name[0] == "+" for name in names}
+
+
+# Mappings from a name to several, and how a text is read as these.
+_OF_LISTS: dict[str, Callable[[str, str], Any]] = {"scenarios": _menu, "nests": _parts}
 
 
 def _name(option: str, given: Any) -> Any:

@@ -44,6 +44,7 @@ _OF_MODEL = (
     "availability",
     "reference",
     "formula",
+    "nests",
 )
 
 
@@ -156,7 +157,8 @@ def label_draws(idata: xr.DataTree, choice: Choice, options: AnalysisOptions) ->
 
 
 def _model_of(choice: Choice) -> dict[str, Any]:
-    return {name: getattr(choice, name) for name in _OF_MODEL}
+    # Whatever is empty is not given, as in the draws of before there was such an option.
+    return {name: getattr(choice, name) or None for name in _OF_MODEL}
 
 
 def read_posterior(path: str | Path, choice: Choice, model: pm.Model) -> xr.DataTree:

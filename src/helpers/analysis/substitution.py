@@ -18,7 +18,7 @@ def substitution_section(tables: Mapping[str, pd.DataFrame], most: int = 60) -> 
     ----------
     tables : mapping of str to pandas.DataFrame
         The tables of an analysis, "substitution" and "substitution_slopes" among them if menus
-        are known and vary.
+        are known and vary, and "nests" if there are any.
     most : int
         Largest number of lines that are shown.
 
@@ -35,9 +35,15 @@ def substitution_section(tables: Mapping[str, pd.DataFrame], most: int = 60) -> 
     """
     names = "substitution", "substitution_slopes"
     pairs, slopes = (tables.get(name, pd.DataFrame()) for name in names)
+    parts: list[Any] = [
+        f"The nest {line.nest} has a scale of {line.mean:.2f} (89 % interval {line.low:.2f} to "
+        f"{line.high:.2f}); at 1 it changes nothing, and near 0 its categories are one and the "
+        "same."
+        for line in tables.get("nests", pd.DataFrame()).itertuples()
+    ]
     if pairs.empty and slopes.empty:
-        return []
-    parts: list[Any] = [*substitution_words(Substitution(pairs, slopes))]
+        return parts
+    parts += substitution_words(Substitution(pairs, slopes))
     if len(pairs):
         told = pairs[pairs["category"] != pairs["relative_to"]]
         shown = told.loc[told["p"].sort_values(kind="stable").index[:most]]

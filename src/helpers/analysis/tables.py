@@ -85,6 +85,7 @@ def all_tables(
         - "substitution": whether the others gain in proportion where a category is off the menu,
           and "substitution_slopes", whether attributes weigh the same among all of them
           (:func:`~helpers.substitution`), where menus are known and vary;
+        - "nests": the scale of each nest, if there are any;
         - "diversion": where the choices of each category would go (:func:`diversion_table`);
         - "ignored": what would be said without the menus (:func:`ignored_table`);
         - "sensitivity": how much hangs on the priors (:func:`prior_sensitivity`);
@@ -138,6 +139,9 @@ def all_tables(
         found = substitution(idata, model)
         parts = {"substitution": found.pairs, "substitution_slopes": found.slopes}
         tables |= {name: table for name, table in parts.items() if len(table)}
+    if choice.nests:
+        scale = idata["posterior"].to_dataset()["nest_scale"]
+        tables["nests"] = interval_table(scale).reset_index()
     tables["shares"] = _shares(draws.rows, menus)
     tables["ignored"] = ignored_table(choice, draws, tables.get("effects"), steps)
     if choice.availability == "unknown":

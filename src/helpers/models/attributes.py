@@ -19,17 +19,24 @@ class StandardisedAttributes:
     values : numpy.ndarray, shape (R, K, Q)
         In their own units, without gaps. A blank cell has the mean of its category; a category
         without the attribute has the mean of all.
-    mean, sd : numpy.ndarray, shape (Q,)
-        Means and standard deviations over the cells that were on the menu, of the rows of the
-        table as it was read.
+    mean : numpy.ndarray, shape (K, Q)
+        Means over the rows that had a category on the menu, of the table as it was read: of each
+        category, or one for all.
+    sd : numpy.ndarray, shape (Q,)
+        Standard deviations over all cells that were on the menu.
+    applies : numpy.ndarray of bool, shape (K, Q)
+        Which categories have which attributes.
     """
 
     values: np.ndarray
     mean: np.ndarray
     sd: np.ndarray
+    applies: np.ndarray
 
     @classmethod
-    def of(cls, data: CategoryCounts, menus: np.ndarray) -> "StandardisedAttributes":
+    def of(
+        cls, data: CategoryCounts, menus: np.ndarray, *, by_category: bool = True
+    ) -> "StandardisedAttributes":
         """
         Standardise attributes, which must differ between categories of a row.
 
@@ -39,6 +46,10 @@ class StandardisedAttributes:
             The counts, with attributes.
         menus : numpy.ndarray of bool, shape (R, K)
             What the likelihood takes as available.
+        by_category : bool
+            Whether each category has a mean of its own. Intercepts are then those of a category
+            with its usual price. With one mean for all they are the constants of a conditional
+            logit, but the slope hangs on each of them, and many mix badly with it.
 
         Returns
         -------
@@ -58,10 +69,12 @@ class StandardisedAttributes:
         >>> StandardisedAttributes.of(data, data.available).values.shape
         (80, 7, 1)
         """
-        parts = [_filled(values, data, menus) for values in data.attributes.values()]
+        parts = [_filled(table, data, menus, by_category) for table in data.attributes.values()]
         values, mean, sd = (np.stack(x, axis=-1) for x in zip(*parts, strict=True))
-        standardised = cls(values, mean, np.where(sd > 0, sd, 1.0))
-        _refuse_unidentified(data, menus, standardised.scaled)
+        known = [~np.isnan(table).all(axis=0) for table in data.attributes.values()]
+        sd = np.where(sd > 0, sd, 1.0)
+        _refuse_unidentified(data, menus, values / sd)
+        standardised = cls(values, mean, sd, np.stack(known, axis=-1))
         return standardised
 
     @property
@@ -71,19 +84,18 @@ class StandardisedAttributes:
 
 
 def _filled(
-    values: np.ndarray, data: CategoryCounts, menus: np.ndarray
+    values: np.ndarray, data: CategoryCounts, menus: np.ndarray, by_category: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Values without gaps, their mean and their standard deviation."""
     known = ~np.isnan(values)
     weight = data.row_weights[:, None] * (known & menus)
     numbers = np.where(known, values, 0.0)
-    mean = (weight * numbers).sum() / weight.sum()
-    sd = np.sqrt((weight * (numbers - mean) ** 2).sum() / weight.sum())
-    each = data.row_weights[:, None] * known
-    total = each.sum(axis=0)
-    by_category = np.full(len(total), mean)
-    np.divide((each * numbers).sum(axis=0), total, out=by_category, where=total > 0)
-    return np.where(known, values, by_category), mean, sd
+    of_all = (weight * numbers).sum() / weight.sum()
+    sd = np.sqrt((weight * (numbers - of_all) ** 2).sum() / weight.sum())
+    total = weight.sum(axis=0)
+    mean = np.full(len(total), of_all)
+    np.divide((weight * numbers).sum(axis=0), total, out=mean, where=total > 0)
+    return np.where(known, values, mean), mean if by_category else np.full_like(mean, of_all), sd
 
 
 def _refuse_unidentified(data: CategoryCounts, menus: np.ndarray, scaled: np.ndarray) -> None:

@@ -109,6 +109,10 @@ class Design:
         ignored = options.availability == "ignored"
         clusters = data.cluster
         menus = np.ones_like(data.available) if ignored else data.available
+        attributes = None
+        if data.attributes:
+            own = options.effects != "pooled"
+            attributes = StandardisedAttributes.of(data, menus, by_category=own)
         return cls(
             data=data,
             terms=terms,
@@ -120,7 +124,7 @@ class Design:
             n_clusters=1 if clusters is None else len(clusters.categories),
             dates=None if options.drift is None else _distinct_dates(data),
             in_doubt=_in_doubt(data, options, reference),
-            attributes=StandardisedAttributes.of(data, menus) if data.attributes else None,
+            attributes=attributes,
             nest=nest_of_categories(data, options.nests),
         )
 

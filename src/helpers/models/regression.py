@@ -61,7 +61,9 @@ def masked_regression(
     with standardised predictors :math:`\tilde x`, perhaps a drift w over dates, and
     :math:`\eta = 0` for the reference category. Attributes z of the data, such as prices, add
     :math:`\sum_q \gamma_q \tilde z_{ikq}` to all logits, and exposure e adds
-    :math:`\log e_{ik}`.
+    :math:`\log e_{ik}`. Intercepts are at the means of predictors and attributes: where they vary,
+    each category at its own usual price; where they are pooled, all at one, which makes them the
+    constants of a conditional logit (McFadden, 1974).
 
     Parameters
     ----------

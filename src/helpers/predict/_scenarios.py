@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
-from helpers.data.messages import require_known
+from helpers.data.messages import listing, require_known
 from helpers.models.predictors import terms_of
 
 RESERVED = ("menu", "attributes", "predictors")
@@ -136,8 +136,15 @@ def changed_data(
         require_known("attribute", scenario.attributes, names)
         for name, given in scenario.attributes.items():
             q = names.index(name)
-            by_category = given if isinstance(given, Mapping) else dict.fromkeys(categories, given)
+            applies = model["attribute_applies"].get_value()[:, q].astype(bool)
+            having = [c for c, has in zip(categories, applies, strict=True) if has]
+            by_category = given if isinstance(given, Mapping) else dict.fromkeys(having, given)
             require_known("category", by_category, categories, f" (of the attribute {name!r})")
+            if without := [c for c in by_category if c not in having]:
+                raise ValueError(
+                    f"{listing(without)} has no {name} in the data, so that a scenario cannot "
+                    f"change it: those that have are {listing(having)}."
+                )
             for category, value in by_category.items():
                 k = categories.index(category)
                 values[rows, k, q] = _new(value, values[rows, k, q], f"{name} of {category}")

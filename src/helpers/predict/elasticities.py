@@ -68,7 +68,7 @@ def elasticities(
     xarray.DataArray
         Dims (chain, draw, category, changed): the category that is chosen, and the one whose
         attribute changes. Own elasticities are those where both are the same. Missing for a
-        category that is on no menu of these rows.
+        category that is on no menu of these rows, and with respect to one without the attribute.
 
     Raises
     ------
@@ -111,8 +111,10 @@ def elasticities(
         values.append(_of_draw(draw, chosen.row_menus, chosen.n, effect, points))
     sizes = posterior.sizes["chain"], posterior.sizes["draw"]
     categories = [str(c) for c in model.coords["category"]]
+    having = model["attribute_applies"].get_value()[:, names.index(attribute)].astype(bool)
+    found = np.reshape(values, (*sizes, len(categories), len(categories)))
     return xr.DataArray(
-        np.reshape(values, (*sizes, len(categories), len(categories))),
+        np.where(having, found, np.nan),
         {
             "chain": posterior["chain"].to_numpy(),
             "draw": posterior["draw"].to_numpy(),
