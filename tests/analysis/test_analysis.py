@@ -179,6 +179,7 @@ def test_summary(unfitted):
     ) in summary
 
 
+@pytest.mark.slow
 def test_files_hold_the_tables(unfitted, tmp_path):
     written = unfitted.write(tmp_path / "new/out")
     unknown = unfitted.choice.availability == "unknown"

@@ -18,6 +18,7 @@ def table():
     )[0]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["common", "varying"])
 def test_table_and_section(table, kind, prior_of, tables_of):
     choice = choose(table, drift="none", attribute_effects=kind)

@@ -60,6 +60,7 @@ def checked(data, random_seed=1, **options):
     return check_predictions(data, model, draws_at(**truth), random_seed=random_seed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "options", "verdict"),
     [
@@ -122,6 +123,7 @@ def test_rows_are_judged_by_the_others():
     assert "of 40 rows it is rough" in found.verdict
 
 
+@pytest.mark.slow
 def test_of_many_rows_some_are_judged():
     counts = np.random.default_rng(1).multinomial(50, [0.5, 0.3, 0.2], 2_500)
     data = CategoryCounts(counts, np.ones_like(counts, dtype=bool), NAMES)

@@ -146,6 +146,7 @@ def test_suspicions_come_first_and_once(analysis):
     plt.close("all")
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Kept")
 def test_many_categories_are_cut_to_what_can_be_read(prior_of, tables_of):
     rng = np.random.default_rng(1)

@@ -53,6 +53,7 @@ def test_what_the_answer_rests_on(a, b, sd, reading):
     assert (table[["prior_by_chance", "likelihood_by_chance"]] < 0.05).all(axis=None)
 
 
+@pytest.mark.slow
 def test_few_draws_are_said_to_be_few():
     """Twenty draws of a model with a hundred priors that have nothing to do with the answer."""
     rng = np.random.default_rng(2)

@@ -75,6 +75,7 @@ def assert_same(one, other):
 
 @quiet
 class TestRoundTrips:
+    @pytest.mark.slow
     @few
     @given(tables())
     def test_a_wide_table_comes_back(self, table):
@@ -89,6 +90,7 @@ class TestRoundTrips:
         assert_same(data, again)
         pd.testing.assert_frame_equal(data.to_frame(), again.to_frame())
 
+    @pytest.mark.slow
     @few
     @given(tables(), st.randoms(use_true_random=False))
     def test_a_long_table_says_the_same_as_a_wide_one(self, table, random):

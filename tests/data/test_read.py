@@ -124,6 +124,7 @@ class TestLabels:
         assert list(text.categories) == ["2", "10"]
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, derandomize=True)
 @given(
     labels=st.lists(st.text("01E+-.,;|$'\"é aN", min_size=1, max_size=6), min_size=2, max_size=6),

@@ -128,6 +128,7 @@ def test_no_such_table_is_accepted_in_silence(kind, seed, n_rows, n_categories):
     assert re.search(pattern, said), said
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(
     seed=seeds,

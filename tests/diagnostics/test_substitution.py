@@ -108,6 +108,7 @@ class TestPairs:
         assert (pairs.loc[own, "verdict"] == "more").all()
         assert pairs.loc[own, "shift"].min() > pairs.loc[~own, "shift"].max()
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("options", [{}, {"scatter": 0.2}])
     def test_are_quiet_where_there_is_none(self, options):
         wrong = [

@@ -82,6 +82,7 @@ class TestMasked:
             scale = np.array([34, 34, 34, 34 / concentration])
             assert (np.abs(got - expected) < 1e-9 * scale).all()
 
+    @pytest.mark.slow
     def test_probabilities_sum_to_one(self):
         support = all_counts(4, 4)
         for menu in self.MENUS:

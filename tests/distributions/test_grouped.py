@@ -73,6 +73,7 @@ class TestGroups:
         assert (chosen[::2] == chosen[1::2]).all()
         assert stats.binomtest(int(chosen[::2].sum()), n // 2, 0.3).pvalue > 1e-4
 
+    @pytest.mark.slow
     def test_model_takes_observed_counts(self):
         with pm.Model() as model:
             psi = pm.Beta("psi", 1, 1, shape=3)

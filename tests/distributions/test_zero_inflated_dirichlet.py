@@ -58,6 +58,7 @@ class TestZeroInflated:
         theirs = pm.DirichletMultinomial.dist(10, self.A)
         assert density(ours, y) == pytest.approx(density(theirs, np.array(y)), rel=1e-12)
 
+    @pytest.mark.slow
     def test_gradient_is_that_of_finite_differences(self):
         a, psi = pt.dvector(), pt.dvector()
         full = pt.concatenate([[1.0], psi])

@@ -242,6 +242,7 @@ class TestConditioned:
             expected = stats.norm.logpdf(t).sum()
             assert log_p + log_jac.sum() - evidence == pytest.approx(expected, rel=1e-9)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("joint", [False, True])
     @pytest.mark.parametrize("size", [1, 2, 3])
     def test_no_information_is_the_noncentred_form(self, size, joint):

@@ -118,6 +118,7 @@ def two_effects(information, covariance):
 
 
 class TestStart:
+    @pytest.mark.slow
     @pytest.mark.parametrize("which", ["one effect", "category", "full"])
     def test_is_where_the_data_are(self, which):
         """At the centre under a standard normal prior, also in a model that was taken apart."""
@@ -289,6 +290,7 @@ class TestDensity:
             expected += stats.norm.logpdf(theta, mean, sd).sum() + likelihood(theta)
             assert density(point) == pytest.approx(expected, rel=1e-11)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("size", [1, 2])
     def test_full(self, size):
         model, total = build("full", size), CATEGORIES * size

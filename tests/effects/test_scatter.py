@@ -74,6 +74,7 @@ class TestRowScatter:
             one = stats.t(3.0, 0, np.sqrt(covariance[k, k]))
             assert stats.kstest(draws[:, k], one.cdf).pvalue > 1e-3
 
+    @pytest.mark.slow
     def test_sampling_starts_at_nothing_or_where_it_is_told_to(self):
         with pm.Model() as model:
             RowScatter("x", MEAN, SD, reference=0)

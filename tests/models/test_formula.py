@@ -114,6 +114,7 @@ class TestTerms:
             terms.columns_of(data.predictors.iloc[:2].astype({"region": object}).assign(**change))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("effects", ["pooled", "slopes"])
 def test_labels_are_columns_by_hand(data, by_hand, effects):
     options = {"effects": effects, "reference": "tea"}

@@ -37,6 +37,7 @@ def opened(data):
 
 
 class TestPrograms:
+    @pytest.mark.slow
     @pytest.mark.parametrize("change", ["another table", "rows in another order"])
     def test_with_exchanged_values_have_the_density_of_the_other_table(self, change):
         other = table(2)
@@ -58,6 +59,7 @@ class TestPrograms:
         # Coordinates are relative to each table's own pilot fit, which leaves little between them.
         assert abs(before / own - 1) > 1e-6
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "other",
         [

@@ -366,6 +366,7 @@ class TestSlopes:
         )
         assert density(point) == pytest.approx(expected, rel=1e-11)
 
+    @pytest.mark.slow
     def test_prior_by_category_is_the_documented_one(self, data):
         """
         Means of each category's intercept N(0, 2 / sqrt 2), of slopes N(0, 1 / sqrt 2), of which
@@ -453,6 +454,7 @@ class TestSlopes:
         ]
         assert names[0] == names[1]
 
+    @pytest.mark.slow
     def test_a_cluster_may_have_one_row(self, data):
         cluster = pd.Categorical(["alone", *"bbbbbcccccc"])
         lonely = CategoryCounts(
@@ -466,6 +468,7 @@ class TestSlopes:
         assert model["effects"].eval(mode=PLAIN).shape == (3, 3, 3)
         assert np.isfinite(model.compile_logp(mode=PLAIN)(model.initial_point()))
 
+    @pytest.mark.slow
     def test_given_priors_take_the_defaults_place(self, data):
         plain = masked_regression(data, covariance="independent", spreads="contrast")
         priors = {
@@ -543,6 +546,7 @@ class TestSlopes:
         with pytest.raises(ValueError, match=message):
             masked_regression(data, effects="slopes")
 
+    @pytest.mark.slow
     def test_what_is_the_same_in_each_cluster_may_have_a_common_slope(self, data):
         """As the message advises."""
         frame = data.predictors.assign(
@@ -574,6 +578,7 @@ class TestSlopes:
             )
         assert "effects" not in [v.name for v in held.free_RVs]
 
+    @pytest.mark.slow
     def test_frozen_density_is_the_same(self, data):
         model = masked_regression(data)
         frozen = freeze_dims_and_data(model)
@@ -599,6 +604,7 @@ def predict(model, prior, new, rows):
 
 
 class TestPredictions:
+    @pytest.mark.slow
     @pytest.mark.parametrize("centring", ["conditioned", "noncentred"])
     def test_new_rows_of_a_model_of_slopes(self, data, centring):
         """Other rows, menus, totals and predictors, three in place of twelve; shares by hand."""

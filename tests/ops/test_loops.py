@@ -126,6 +126,7 @@ def with_gradients(outputs, variables, n_wrt, n_results):
 
 @pytest.mark.parametrize("which", EXAMPLES)
 class TestAgainstThePlainGraph:
+    @pytest.mark.slow
     @pytest.mark.parametrize("mode", MODES)
     def test_values_and_gradients(self, which, mode):
         op, inputs, n_wrt = example(which)

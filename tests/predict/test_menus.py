@@ -100,6 +100,7 @@ class TestZeroInflated:
         expected = [by_bayes(row[None], np.append(DRAWS[0], 0.3)) for row in Y]
         np.testing.assert_allclose(ours, expected, atol=1e-8)
 
+    @pytest.mark.slow
     def test_only_some_draws_are_used(self):
         many = np.repeat(DRAWS[:1], 50, axis=0)
         few = menu_probabilities(fitted(many), model(None), draws=3)

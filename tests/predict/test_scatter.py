@@ -131,6 +131,7 @@ class TestRealised:
         expected = stats.norm(LEVELS[1] + gain @ seen, np.sqrt(joint[0, 0] - gain @ joint[1:, 0]))
         assert stats.kstest(ours.ravel(), expected.cdf).pvalue > 1e-3
 
+    @pytest.mark.slow
     @both
     def test_of_few_counts_is_what_bayes_rule_says(self, models, scatter, df):
         model = models[scatter]

@@ -59,7 +59,14 @@ def everything():
                     yield f"{module}.{name}"
 
 
-@pytest.mark.parametrize("name", MODULES)
+# Their examples compile and sample.
+SLOW = {"helpers.analysis.tables", "helpers.diagnostics.profiling", "helpers.models.many_tables"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(m, marks=pytest.mark.slow) if m in SLOW else m for m in MODULES],
+)
 def test_examples_run(name, monkeypatch, request):
     monkeypatch.chdir(request.config.rootpath)  # examples read data/
     monkeypatch.setenv("MPLBACKEND", "Agg")

@@ -66,6 +66,7 @@ def test_lock_is_within_the_ranges(extra):
         )
 
 
+@pytest.mark.slow
 def test_what_the_package_imports_is_declared():
     imported = set()
     for path in (ROOT / "src").glob("**/*.py"):

@@ -198,20 +198,17 @@ def choose(
     reasons: list[str] = []
     if walk and (same := _fixed_within_dates(data)):
         data, reasons = _without(data, same, formula)
-    plain = likelihood == "multinomial"
     columns, _ = with_columns(data, formula)
-    effects, why = _choose_effects(columns, plain)
+    effects, why = _choose_effects(columns, plain=likelihood == "multinomial")
     reasons += why
+    question = _question(columns, effects, walk) if availability == "known" else ""
+    about: dict[str, Any] = {"effects": effects, "drift": walk}
     if availability == "unknown":
-        reference = sure_reference(columns, effects=effects, drift=walk)
+        reference = sure_reference(columns, **about)
+        about["availability"] = availability
     else:
         reference = choose_reference(data, availability)
-    question = ""
-    if availability == "known" and "ranks" not in {doubt.kind for doubt in data.suspicions}:
-        question = ask_about_zeros(impossible_zeros(columns, effects=effects, drift=walk))
-    about: dict[str, Any] = {"effects": effects, "drift": walk, "reference": reference}
-    if availability == "unknown":
-        about["availability"] = availability
+    about["reference"] = reference
     suited, ratio = choose_likelihood(columns, **about)
     evidence = (
         f"In a quick fit the squared residuals are {ratio:,.1f} times what a multinomial expects."
@@ -232,15 +229,11 @@ def choose(
             )
             if suited != "multinomial" and not _can_spare(columns, effects):
                 suited = "multinomial"
-                evidence += (
-                    f" There are hardly more sums than effects of {data.cluster_name}, which "
-                    "leave nothing from which a scatter of sums could be told."
-                )
-    if likelihood == "auto":
-        likelihood = suited
-        if nests and suited == "logistic-normal":
-            likelihood = "dirichlet-multinomial"
-            evidence += _NESTED
+                evidence += _HARDLY_MORE.format(data.cluster_name)
+    if nests and likelihood == "auto" and suited == "logistic-normal":
+        suited = "dirichlet-multinomial"
+        evidence += _NESTED
+    likelihood = suited if likelihood == "auto" else likelihood
     tails = None
     if likelihood == "logistic-normal":
         tails, freedom = choose_scatter(columns, **about)
@@ -270,6 +263,13 @@ def choose(
     )
 
 
+def _question(data: CategoryCounts, effects: str, walk: str | None) -> str:
+    """What to ask about zeros that are hardly choices; of ranks, which are no counts, nothing."""
+    if "ranks" in {doubt.kind for doubt in data.suspicions}:
+        return ""
+    return ask_about_zeros(impossible_zeros(data, effects=effects, drift=walk))
+
+
 def _choose_spreads(
     data: CategoryCounts, effects: str, walk: str | None, tails: str | None
 ) -> tuple[str, list[str]]:
@@ -288,6 +288,11 @@ def _choose_spreads(
             return "contrast", [reason]
     return "category", []
 
+
+_HARDLY_MORE = (
+    " There are hardly more sums than effects of {}, which leave nothing from which a scatter of "
+    "sums could be told."
+)
 
 _NESTED = (
     " Because of the nests rows scatter all categories alike: nests and a scatter by category are "
