@@ -6,6 +6,7 @@ import pymc as pm
 import pytest
 import xarray as xr
 from oracles import PLAIN
+from scipy.stats import norm
 
 from helpers import CategoryCounts, masked_regression, simulate_counts, substitution
 from helpers.data import nested_logits, shares_on_menu
@@ -130,6 +131,27 @@ class TestPairs:
         nested = substitution(xr.DataTree.from_dict({"posterior": posterior}), model).pairs
         own = np.array(of_buses(plain))
         assert (nested.loc[own, "shift"].abs() < plain.loc[own, "shift"].abs() / 2).all()
+
+    def test_power_is_that_of_a_nest_of_scale_one_half(self, table):
+        """The shift is what a nested logit with the same odds side by side gives."""
+        rng = np.random.default_rng(2)
+        logits = np.log([0.3, 0.2, 0.5])
+        share = shares_on_menu(logits, table.available)
+        few = CategoryCounts(rng.multinomial(4, share), table.available, table.categories)
+        model = masked_regression(few, effects="pooled", reference="car")
+        posterior = at_the_start(model)["posterior"].to_dataset()
+        posterior["intercept"] = posterior["intercept"].copy(data=[[logits[:2] - logits[2]]])
+        pairs = substitution(xr.DataTree.from_dict({"posterior": posterior}), model).pairs
+        line = pairs[pairs["category"] != pairs["relative_to"]].iloc[0]
+        red, it = 0.3, {"blue": 0.2, "car": 0.5}[line["category"]]
+        utilities, nest = [0.5 * np.log(red), 0.5 * np.log(it), 0.0], [0, 0, -1]
+        menus = np.array([[True, True, True], [False, True, True]])
+        p = shares_on_menu(nested_logits(utilities, menus, nest, [0.5]), menus)
+        assert p[0, 0] / p[0, 1] == pytest.approx(red / it)
+        gain = np.log(p[1, 1] / p[1, 2]) - np.log(p[0, 1] / p[0, 2])
+        error = (line["high"] - line["low"]) / 2 / 1.598
+        assert line["power"] == pytest.approx(norm.cdf(gain / error - 1.96), abs=0.02)
+        assert 0.05 < line["power"] < 0.95
 
     def test_power_says_when_silence_means_nothing(self):
         few = ask(buses(0.5, 1, n_range=(3, 8))).pairs

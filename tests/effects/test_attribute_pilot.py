@@ -8,7 +8,7 @@ from scipy import optimize
 from scipy.special import logsumexp
 
 from helpers import simulate_counts
-from helpers.effects import PartlyCentred, Whitened, fit_attributes, location_weight, pooled_spreads
+from helpers.effects import Whitened, fit_attributes
 
 TRUE = {"price": -1.0, "time": 0.5}
 
@@ -75,34 +75,3 @@ def test_whitened_changes_variables():
         model.compile_logp(mode=PLAIN)({"x_whitened__": t}),
         plain.compile_logp(mode=PLAIN)({"x": x}) + log_det,
     )
-
-
-@pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
-def test_spreads_have_one_density_in_all_coordinates(weight):
-    def model(weight):
-        with pm.Model(coords={"category": list("abc")}) as model:
-            pooled_spreads("sd", "category", weight)
-        return model
-
-    scale, sd = 0.4, np.array([0.2, 0.5, 0.9])
-    t = np.log(sd) - weight * np.log(scale)
-    plain = model(0.0).compile_logp(mode=PLAIN)(
-        {"sd_scale_log__": np.log(scale), "sd_log__": np.log(sd)}
-    )
-    # t differs from log(sd) by what does not depend on it: the Jacobian is the same.
-    other = model(weight).compile_logp(mode=PLAIN)({"sd_scale_log__": np.log(scale), "sd_log__": t})
-    np.testing.assert_allclose(other, plain)
-    transform = PartlyCentred(np.asarray(weight))
-    inputs = None, None, np.log(scale), 0.5
-    np.testing.assert_allclose(transform.backward(t, *inputs).eval(), sd)
-    np.testing.assert_allclose(transform.forward(sd, *inputs).eval(), t)
-
-
-def test_weight_of_the_location_says_how_much_is_known():
-    rng = np.random.default_rng(3)
-    h = np.full((30, 4), 100.0)
-    noise = rng.normal(size=h.shape) / 10
-    apart = location_weight(h, h * (rng.normal(size=h.shape) + noise))
-    alike = location_weight(h, h * (3.0 + noise))
-    unknown = location_weight(1e-6 * h, 1e-6 * h * noise)
-    assert apart < 0.1 and alike > 0.5 and unknown > 0.99

@@ -235,9 +235,10 @@ class _Table:
 
     def _power(self, j: int, k: int, error: float) -> float:
         """Probability that a nest of j and k is seen, by a test of one pair."""
-        # In a nest, j gains (1 - scale) log(1 + exp((eta_k - eta_j) / scale)) when k is off.
+        # In a nest, j gains (1 - scale) log(1 + p_k / p_j) when k is off, with the shares p that
+        # they have side by side.
         both = self.available[:, j]
-        gap = (self.logits[both, k] - self.logits[both, j]) / _SCALE
+        gap = self.logits[both, k] - self.logits[both, j]
         gain = (1 - _SCALE) * np.logaddexp(0, gap).mean()
         return float(stats.norm.cdf(gain / max(error, 1e-12) - stats.norm.ppf(1 - _LEVEL / 2)))
 

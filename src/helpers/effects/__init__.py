@@ -25,7 +25,7 @@ from helpers.effects.rows import (
 )
 from helpers.effects.scatter import ConditionedRows, RowScatter
 from helpers.effects.scatter_pilot import RowExpansion, ScatteredExpansion, expand_scattered
-from helpers.effects.spreads import PartlyCentred, location_weight, pooled_spreads
+from helpers.effects.spreads import pooled_spreads
 
 __all__ = [
     "CENTRINGS",
@@ -43,7 +43,6 @@ __all__ = [
     "GroupLikelihood",
     "IntegratedLikelihood",
     "JointNormal",
-    "PartlyCentred",
     "Quadratic",
     "RowExpansion",
     "RowScatter",
@@ -59,7 +58,6 @@ __all__ = [
     "fit_attributes",
     "group_log_likelihood",
     "integrated_log_likelihood",
-    "location_weight",
     "pooled_spreads",
     "random_walk",
     "walk_at",

@@ -20,7 +20,6 @@ from helpers.effects.drift import date_gaps, random_walk
 from helpers.effects.pilot import Expansion
 from helpers.effects.scatter import ConditionedRows, RowScatter
 from helpers.effects.scatter_pilot import ScatteredExpansion
-from helpers.effects.spreads import location_weight
 from helpers.models.design import Design
 from helpers.models.priors import Priors
 from helpers.ops.logits import cluster_logits
@@ -67,8 +66,7 @@ def effects_by_row(
         sd = None
         if design.symmetric_effects:
             shape = len(design.data.categories), len(model.coords["effect"])
-            weight: dict[str, Any] = {} if pilot is None else {"weight": _weight(pilot.by_cluster)}
-            spread = prior("effects_spread", ("category", "effect"), **weight)
+            spread = prior("effects_spread", ("category", "effect"))
             sd = pt.specify_shape(spread, shape)
         elif options.covariance != "kronecker":
             # Of a Kronecker product the standard deviations are products, with their own priors.
@@ -94,12 +92,7 @@ def effects_by_row(
     if options.effects == "pooled":
         theta, cluster = prior.mean("intercept", "contrast", first)[None, :, None], everywhere
     else:
-        sd = _spread(
-            design,
-            prior,
-            "intercept",
-            None if information is None else information.of_single_effects(),
-        )
+        sd = _spread(design, prior, "intercept")
         intercept = cluster_intercepts(
             "intercept",
             prior.mean("intercept_mean", "contrast", first, **_from_clusters(design, pilot, sd)),
@@ -124,7 +117,7 @@ def drift_over_dates(design: Design, prior: Priors, pilot: Pilot) -> TensorVaria
     assert design.dates is not None
     return random_walk(
         "drift",
-        _spread(design, prior, "drift", None if pilot is None else _of_steps(pilot.by_date)),
+        _spread(design, prior, "drift"),
         date_gaps(design.dates),
         dims=("date", "contrast"),
         weights=np.delete(design.dated_menus, design.reference, axis=1),
@@ -209,7 +202,6 @@ def scatter_by_row(
     """Logits of the rows' scatter about their means, (row, category)."""
     model, reference = pm.modelcontext(None), design.reference
     n_categories = len(design.data.categories)
-    # Not relative to their common scale: there are nearly always rows enough to know each.
     sd = pt.specify_shape(prior("scatter_sd", "category"), (n_categories,))
     df = prior("scatter_df", None) if design.options.scatter == "t" else None
     options: dict[str, Any] = {}
@@ -269,36 +261,12 @@ def _from_clusters(design: Design, pilot: Pilot, sd: TensorVariable | None) -> d
     return {"lower_sd": sd, "transform": transform, "start": transform.average}
 
 
-def _weight(expansion: Quadratic) -> np.ndarray:
-    """How spreads of several effects are sampled, from what the counts say of each cluster."""
-    h, b, _ = expansion
-    # Of each effect with the others unknown: a cluster of one row says nothing of a slope.
-    covariance = np.linalg.inv(h + 1e-3 * np.eye(h.shape[-1]))
-    own = 1 / np.diagonal(covariance, axis1=-2, axis2=-1)
-    return location_weight(own, own * (covariance @ b[..., None])[..., 0])
-
-
-def _of_steps(by_date: Quadratic | None) -> Quadratic | None:
-    """What the counts say of the steps from one date to the next."""
-    if by_date is None:
-        return None
-    h, b, _ = by_date
-    h = np.maximum(h, 1e-12)
-    of_step = h[1:] * h[:-1] / (h[1:] + h[:-1])
-    return Quadratic(of_step, of_step * np.diff(b / h, axis=0))
-
-
-def _spread(
-    design: Design, prior: Priors, name: str, expansion: Quadratic | None = None
-) -> TensorVariable:
+def _spread(design: Design, prior: Priors, name: str) -> TensorVariable:
     """Standard deviations of all categories, or of contrasts, of an effect with its own level."""
     if not design.symmetric:
         return prior(f"{name}_sd", "contrast")
     n_categories = len(design.data.categories)
-    weight: dict[str, Any] = (
-        {} if expansion is None else {"weight": location_weight(*expansion[:2])}
-    )
-    spread = pt.specify_shape(prior(f"{name}_spread", "category", **weight), (n_categories,))
+    spread = pt.specify_shape(prior(f"{name}_spread", "category"), (n_categories,))
     variance = spread**2
     free = np.delete(np.arange(n_categories), design.reference)
     of_contrasts = pt.sqrt(variance[free] + variance[design.reference])

@@ -93,7 +93,7 @@ class Priors:
         under : str, optional
             Another name to register it under.
         **of_default
-            How to sample it, if its prior is the default: ``transform``, or ``weight`` of spreads.
+            How to sample it, if its prior is the default, such as ``transform``.
 
         Returns
         -------
