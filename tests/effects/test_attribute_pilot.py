@@ -75,3 +75,62 @@ def test_whitened_changes_variables():
         model.compile_logp(mode=PLAIN)({"x_whitened__": t}),
         plain.compile_logp(mode=PLAIN)({"x": x}) + log_det,
     )
+
+
+def loss_of(counts, available, eta):
+    total = logsumexp(np.where(available, eta, -np.inf), axis=1)
+    return -(counts * (eta - total[:, None])).sum()
+
+
+def test_of_slopes_that_vary_is_the_clusters_own():
+    """With many choices, each cluster's slope is its own maximum of the likelihood, by scipy."""
+    data, _ = simulate_counts(
+        5, 30, 3, unavailable=(0.3, 0, 0), effects="intercepts", n_range=(2_000, 5_000),
+        attribute_slope={"price": -1.0}, attribute_sd={"price": 1.5}, random_seed=3,
+    )  # fmt: skip
+    z, cluster = data.attributes["price"][..., None], data.cluster.codes
+    found = fit_attributes(data.counts, data.available, cluster, 5, 1, z, varying=[0])
+    h, b, _ = found.by_cluster
+
+    def profile(slope, rows):
+        """Least loss over the cluster's intercepts."""
+
+        def loss(x):
+            eta = z[rows, :, 0] * slope
+            eta[:, [0, 2]] += x
+            return loss_of(data.counts[rows], data.available[rows], eta)
+
+        return optimize.minimize(loss, np.zeros(2), tol=1e-9).fun
+
+    for c in range(5):
+        rows = cluster == c
+        best = optimize.minimize_scalar(profile, args=(rows,), tol=1e-7).x
+        # Its level and spread are weak beside it: half of a thousandth of the slope at most.
+        own = found.fitted[rows, 0] / z[rows, 0, 0]
+        np.testing.assert_allclose(own, best, atol=2e-3)
+        step = 0.05
+        ends = [profile(best + s, rows) for s in (-step, 0.0, step)]
+        np.testing.assert_allclose(h[c, 0], (ends[0] - 2 * ends[1] + ends[2]) / step**2, rtol=0.01)
+        np.testing.assert_allclose(b[c, 0] / h[c, 0], best, atol=2e-3)
+
+
+def test_pooled_intercepts_are_common():
+    """The mode of one intercept for all clusters, and of a slope that all have in common."""
+    data, _ = simulate_counts(
+        4, 8, 3, effects="pooled", unavailable=(0.3, 0, 0), n_range=(50, 500),
+        attribute_slope={"price": -1.0}, random_seed=4,
+    )  # fmt: skip
+    z = data.attributes["price"][..., None]
+
+    def loss(x):
+        eta = z[..., 0] * x[2]
+        eta[:, [0, 2]] += x[:2]
+        return loss_of(data.counts, data.available, eta) + 0.005 * (x**2).sum()
+
+    best = optimize.minimize(loss, np.zeros(3), tol=1e-10)
+    found = fit_attributes(data.counts, data.available, data.cluster.codes, 4, 1, z, pooled=True)
+    np.testing.assert_allclose(found.slope, best.x[2:], atol=1e-4)
+    numerical = optimize.approx_fprime(
+        best.x, lambda x: optimize.approx_fprime(x, loss, 1e-4), 1e-4
+    )
+    np.testing.assert_allclose(found.covariance, np.linalg.inv(numerical)[2:, 2:], rtol=0.01)

@@ -193,6 +193,8 @@ class Design:
             self.reference,
             self.attributes.scaled,
             self.log_exposure,
+            varying=self.varying_attributes,
+            pooled=self.options.effects == "pooled",
         )
 
     @cached_property
