@@ -24,6 +24,7 @@ from helpers.models import ManyTables
 DATA = Path(__file__).resolve().parents[1]
 SHAPE = {"n_clusters": 20, "n_dates": 4, "n_categories": 4, "unavailable": (0, 0, 0.25, 0.25)}
 REFERENCE = "category 1"
+SAMPLING = {"draws": 1_000, "tune": 800, "chains": 4, "cores": 4, "target_accept": 0.9}
 # Every parameter named here is checked, element by element.
 DESIGNS = {
     "levels and spreads": (
@@ -87,15 +88,13 @@ def study(name, n_tables, seed):
     gated, refused, start = 0, 0, time.time()
     for i, (table, truth) in enumerate(drawn_from_prior(data, options, n_tables, seed)):
         try:
-            model, draws = many.fit(
-                table, draws=500, tune=600, chains=4, cores=4, random_seed=seed + i
-            )
+            model, draws = many.fit(table, **SAMPLING, random_seed=seed + i)
         except ValueError as error:
             refused += 1
             print(name, i, str(error)[:200], flush=True)
             continue
         try:
-            check_convergence(draws, rhat=1.02, divergences=2)
+            check_convergence(draws, rhat=1.02, divergences=20)
             gated += 1
         except Exception as error:  # a table that does not converge is counted, not dropped
             print(name, i, str(error)[:200].replace("\n", " "), flush=True)

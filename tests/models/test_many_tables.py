@@ -32,21 +32,37 @@ def test_without_a_reference_is_refused():
         ManyTables(effects="intercepts")
 
 
-def opened(data):
-    return many_tables._Opened(masked_regression(data, **OPTIONS))
+def priced(seed):
+    return simulate_counts(
+        8, 4, 3, unavailable=(0, 0, 0), n_range=(100, 900), effects="intercepts",
+        attribute_slope={"price": -1.0, "time": 0.5}, attribute_sd={"price": 0.3}, random_seed=seed,
+    )[0]  # fmt: skip
+
+
+PRICED = {
+    "effects": "intercepts",
+    "attribute_effects": {"price": "varying"},
+    "reference": "category 2",
+}
+
+
+def opened(data, options=OPTIONS):
+    return many_tables._Opened(masked_regression(data, **options))
 
 
 class TestPrograms:
     @pytest.mark.slow
-    @pytest.mark.parametrize("change", ["another table", "rows in another order"])
+    @pytest.mark.parametrize("change", ["another table", "rows in another order", "prices"])
     def test_with_exchanged_values_have_the_density_of_the_other_table(self, change):
-        other = table(2)
-        if change != "another table":
+        other, options, made = table(2), OPTIONS, table
+        if change == "prices":
+            other, options, made = priced(2), PRICED, priced
+        elif change != "another table":
             frame = table(1).to_frame().sample(frac=1, random_state=1)
             names = list(table(1).categories)
             other = CategoryCounts.from_wide(frame, names, cluster="district")
             assert not np.array_equal(other.cluster, table(1).cluster)
-        first, new = opened(table(1)), opened(other)
+        first, new = opened(made(1), options), opened(other, options)
         assert new.is_the_same_program_as(first)
         density = pytensor.function(first.value_vars, first.logp(), mode=PLAIN)
         rng = np.random.default_rng(3)
@@ -54,7 +70,7 @@ class TestPrograms:
         before = density(**point)
         for variable in first.shared:
             variable.set_value(new.values[variable.name])
-        own = masked_regression(other, **OPTIONS).compile_logp(mode=PLAIN)(point)
+        own = masked_regression(other, **options).compile_logp(mode=PLAIN)(point)
         np.testing.assert_allclose(density(**point), own, rtol=1e-10)
         # Coordinates are relative to each table's own pilot fit, which leaves little between them.
         assert abs(before / own - 1) > 1e-6

@@ -295,4 +295,5 @@ class Whitened(Transform):
 
     def log_jac_det(self, value: TensorVariable, *inputs: Any) -> TensorVariable:
         """Logarithm of the determinant, a constant."""
-        return pt.constant(float(np.log(np.diag(self.root)).sum())) + 0.0 * value.sum()
+        # Kept as a vector, which another table can exchange (`ManyTables`).
+        return pt.constant(np.log(np.diag(self.root))).sum() + 0.0 * value.sum()
