@@ -162,6 +162,7 @@ def unfitted(request, prior_of):
     return Analysis(source, choice, model, idata, checks, tables)
 
 
+@pytest.mark.slow
 def test_summary(unfitted):
     summary, overall = unfitted.summary, unfitted.tables["overall"]
     n_menus = len(unfitted.data.patterns)

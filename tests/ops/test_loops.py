@@ -165,6 +165,10 @@ class TestAgainstThePlainGraph:
         np.testing.assert_allclose(got, expected, rtol=1e-8, atol=1e-9 * np.abs(expected).max())
 
 
+# Each size is compiled by itself.
+SLOW_2, SLOW_3 = (pytest.param(size, marks=pytest.mark.slow) for size in (2, 3))
+
+
 class TestAgainstScipy:
     def test_likelihood(self):
         _, (logits, counts, n, available), _ = example("likelihood")
@@ -189,7 +193,7 @@ class TestAgainstScipy:
             np.testing.assert_allclose(got[i, on], special.softmax(logits[i, on]), rtol=1e-14)
             assert not got[i, ~on].any()
 
-    @pytest.mark.parametrize("size", [1, 2, 3])
+    @pytest.mark.parametrize("size", [1, SLOW_2, SLOW_3])
     def test_conditioned_effects(self, size):
         _, inputs, _ = example(f"conditioned {size} coupled")
         t, mean, sd, entries, h, b, coupling = inputs
@@ -205,6 +209,7 @@ class TestAgainstScipy:
                 np.testing.assert_allclose(effects[c, k], expected, rtol=1e-8)
                 assert log_det[c, k] == pytest.approx(-np.linalg.slogdet(q)[1] / 2)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("means", ["", " means"])
     @pytest.mark.parametrize("which", ["1 0", "1 3", "2 1", "3 2"])
     def test_contrast_distance(self, which, means):
@@ -220,6 +225,7 @@ class TestAgainstScipy:
         expected = stats.multivariate_normal.logpdf(away, None, covariance)
         np.testing.assert_allclose(got, expected, rtol=1e-10)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("size", [1, 2, 3])
     def test_contrast_distance_knows_no_reference(self, size):
         _, (value, mean, sd, entries, reference), _ = example(f"distance {size} 0 means")
