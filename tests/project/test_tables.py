@@ -257,6 +257,14 @@ def test_study_of_likelihoods_has_every_pair_once_for_each_seed():
     assert study[["realised_inside", "mean_inside"]].isin(np.arange(6) / 5).all(axis=None)
 
 
+def test_intervals_of_the_coverage_study_contain_the_truth_as_often_as_they_say():
+    study = pd.read_csv(DATA / "coverage_study.csv")
+    assert set(study["design"]) == set(load(DATA / "build" / "coverage_study.py").DESIGNS)
+    # 15 parameters: beyond 3.5 standard errors for one of them in a hundred such tables.
+    assert ((study["coverage"] - 0.89).abs() < 3.5 * study["error"]).all()
+    assert (study["error"] < 0.06).all() and (study["refused"] == 0).all()
+
+
 def test_codings_have_the_plain_shares_of_their_tables(votes, alternative, table):
     codings = pd.read_csv(DATA / "spain_codings.csv", parse_dates=["date"])
     assert codings["latent"].between(codings["low"], codings["high"]).all()
