@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pymc as pm
-import pytensor
 import xarray as xr
 
 from helpers import ConvergenceError, interval, masked_regression, shares_on_menu, simulate_counts
@@ -149,7 +148,6 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     set_up(500, given.seed)
-    pytensor.config.numba__fastmath = False
     tables = []
     for name in given.designs:
         tables.append(study(name, given.tables, given.seed))
