@@ -1,6 +1,7 @@
 """Simulated data: the size asked for, menus and counts as their truth says, from a seed."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -147,3 +148,54 @@ def test_without_slopes_there_is_no_predictor(effects):
 def test_impossible_choices_are_refused(choices, message):
     with pytest.raises(ValueError, match=message):
         simulate_counts(random_seed=1, **choices)
+
+
+class TestPredictors:
+    @staticmethod
+    def days():
+        """Labels and a number for 4 shops at 50 dates."""
+        rng = np.random.default_rng(1)
+        return pd.DataFrame(
+            {"diet": rng.choice(["none", "meat"], 200), "heat": rng.uniform(-1, 1, 200)}
+        )
+
+    def test_log_odds_follow_labels_and_their_products(self):
+        """Ordinary least squares on the log odds of counts in the millions."""
+        days, slope = self.days(), np.array([[1.0, -0.5], [0.3, 0.0], [-0.2, 0.7]])
+        data, truth = simulate_counts(
+            4, 50, 3, (0, 0, 0), (10**8, 10**8), effects="pooled", random_seed=1,
+            predictors=days, formula="diet * heat", slope=slope,
+        )  # fmt: skip
+        none, heat = (days["diet"] == "none").to_numpy(dtype=float), days["heat"].to_numpy()
+        design = np.column_stack([np.ones(200), none, heat, none * heat])
+        log_odds = np.log(data.counts[:, :2] / data.counts[:, 2:])
+        found = np.linalg.lstsq(design, log_odds, rcond=None)[0]
+        np.testing.assert_allclose(found[1:], slope, atol=2e-3)
+        assert truth["predictor"].values.tolist() == ["diet[none]", "heat", "diet[none]:heat"]
+        np.testing.assert_array_equal(truth["slope"], slope)
+        assert list(data.predictors) == ["diet", "heat"]
+
+    def test_drawn_slopes_are_per_standard_deviation(self):
+        frame = pd.DataFrame({"heat": 1e6 * np.tile([-1.0, 1.0], 100)})
+        _, truth = simulate_counts(
+            4, 50, 400, np.zeros(400), effects="pooled", predictors=frame, random_seed=1
+        )
+        assert 0.25 < 1e6 * truth["slope"].std() < 0.35
+
+    @pytest.mark.parametrize(
+        ("choices", "message"),
+        [
+            ({"effects": "slopes"}, 'take effects="intercepts" or "pooled"'),
+            ({"predictors": None}, "need `predictors`"),
+            ({"n_dates": 3}, "`predictors` has 200 rows; there are 12"),
+            ({"slope": [[1.0, 2.0]]}, r"shape \(2, 2\): one line for each of diet\[none\], heat"),
+            ({"formula": "diet"}, "leaves out heat"),
+        ],
+    )
+    def test_that_make_no_sense_are_refused(self, choices, message):
+        options = {
+            "n_clusters": 4, "n_dates": 50, "n_categories": 3, "unavailable": (0, 0, 0),
+            "effects": "pooled", "predictors": self.days(), "slope": np.zeros((2, 2)),
+        }  # fmt: skip
+        with pytest.raises(ValueError, match=message):
+            simulate_counts(**options | choices)

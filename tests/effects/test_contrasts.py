@@ -176,11 +176,15 @@ def expansion(size, which, coupled):
     return h, b, np.random.default_rng(13).normal(size=(CLUSTERS, width, width))
 
 
+# Each size is compiled by itself.
+SLOW_SIZES = [pytest.param(size, marks=pytest.mark.slow) for size in (2, 3)]
+
+
 @pytest.mark.parametrize("which", EXPANSIONS)
 class TestConditioned:
     @pytest.mark.parametrize("coupled", [False, True])
     @pytest.mark.parametrize("reference", [0, 2])
-    @pytest.mark.parametrize("size", ["single", 1, 2, pytest.param(3, marks=pytest.mark.slow)])
+    @pytest.mark.parametrize("size", ["single", 1, *SLOW_SIZES])
     def test_any_pilot_gives_the_same_density(self, size, reference, coupled, which):
         pilot = expansion(size, which, coupled)
         transform = Conditioned(*pilot, reference=reference)

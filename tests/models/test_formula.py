@@ -8,7 +8,7 @@ from oracles import PLAIN
 from scipy.interpolate import BSpline
 
 from helpers import CategoryCounts, latent_preferences, masked_regression, what_if
-from helpers.models import Terms
+from helpers.data import Terms
 from helpers.predict import row_averages
 
 CATEGORIES = ["tea", "milk", "water"]

@@ -1,5 +1,7 @@
 """Predictions for rows that are not in the data: against the linear predictor by hand."""
 
+from functools import cache
+
 import numpy as np
 import pandas as pd
 import pymc as pm
@@ -14,6 +16,7 @@ PLAIN = {"mode": Mode(linker="py", optimizer="fast_compile")}
 NAMES = ("bus", "car", "tram", "walk")
 
 
+@cache
 def fitted(draws=6, **options):
     """A model with everything, and draws from its prior in the posterior's place."""
     rng = np.random.default_rng(1)
@@ -146,6 +149,7 @@ def test_clusters_without_data_come_from_the_population(effects, centring):
     assert abs(together[0, 1]) < 0.08
 
 
+@pytest.mark.slow
 def test_counts_scatter_as_the_likelihood_says():
     _, model, idata = fitted(draws=3, effects="pooled")
     posterior = idata["posterior"]

@@ -7,11 +7,13 @@ from helpers.data.read import read_counts
 from helpers.data.shares import nested_logits, shares_on_menu
 from helpers.data.simulate import draw_counts, simulate_counts
 from helpers.data.suspicion import ACCEPTABLE, Suspicion
+from helpers.data.terms import Terms
 
 __all__ = [
     "ACCEPTABLE",
     "CategoryCounts",
     "Suspicion",
+    "Terms",
     "dates_in_order",
     "draw_counts",
     "listing",

@@ -9,7 +9,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 from scipy.special import softmax
 
-from helpers.data._simulated import SimulatedAttributes
+from helpers.data._simulated import SimulatedAttributes, SimulatedPredictors, given_spreads
 from helpers.data.counts import CategoryCounts
 from helpers.data.messages import require_choice
 from helpers.data.shares import shares_on_menu
@@ -38,6 +38,9 @@ def simulate_counts(
     attribute_slope: Mapping[str, float] | None = None,
     attribute_sd: Mapping[str, float] | None = None,
     exposure: tuple[float, float] | None = None,
+    predictors: pd.DataFrame | None = None,
+    formula: str | None = None,
+    slope: ArrayLike | None = None,
     random_seed: int | None = None,
 ) -> tuple[CategoryCounts, xr.Dataset]:
     r"""
@@ -83,6 +86,15 @@ def simulate_counts(
         Standard deviations of their slopes between clusters, by name; 0 for those not named.
     exposure : tuple of float, optional
         Smallest and largest exposure; they are uniform in between. 1 if not given.
+    predictors : pandas.DataFrame, shape (R, V), optional
+        Numbers and labels of the rows, with the dates of a cluster together. Their slopes are the
+        same in all clusters, so that they go with intercepts and pooled effects only.
+    formula : str, optional
+        What becomes of the predictors, as in :func:`~helpers.masked_regression`; if not given,
+        they are added up.
+    slope : array_like, shape (P, K - 1), optional
+        Slopes by column (:class:`~helpers.data.Terms`) and contrast, in the columns' units. If
+        not given, they are drawn from N(0, 0.3²) for columns of standard deviation 1.
     random_seed : int, optional
         Seed.
 
@@ -97,14 +109,15 @@ def simulate_counts(
         given, ``intercept_spread``, ``slope_spread``, ``drift_spread``, ``scatter_sd`` (category),
         ``scatter_df``, ``drift`` (date, contrast), 0 at the first date, and ``scatter``
         (row, contrast), ``attribute_slope``, ``attribute_sd`` (attribute) and
-        ``attribute_slopes`` (cluster, attribute). ``logits`` and ``share`` include the scatter
-        and the exposure, ``preference`` does not.
+        ``attribute_slopes`` (cluster, attribute); of `predictors`, ``slope`` (predictor,
+        contrast). ``logits`` and ``share`` include the scatter and the exposure, ``preference``
+        does not.
 
     Raises
     ------
     ValueError
-        For lengths that do not fit, probabilities outside [0, 1) or an impossible range of
-        totals.
+        For lengths that do not fit, probabilities outside [0, 1), an impossible range of
+        totals, or a formula that cannot be used.
 
     Examples
     --------
@@ -112,6 +125,17 @@ def simulate_counts(
     >>> data, truth = simulate_counts(random_seed=1)
     >>> data.counts.shape, dict(truth.sizes)
     ((80, 7), {'contrast': 6, 'cluster': 20, 'row': 80, 'category': 7})
+
+    Labels, and an interaction of them with a number:
+
+    >>> import pandas as pd
+    >>> days = pd.DataFrame({"diet": ["meat", "none"] * 6, "heat": range(12)})
+    >>> data, truth = simulate_counts(
+    ...     4, 3, 2, (0, 0), effects="pooled", predictors=days, formula="diet * heat",
+    ...     slope=[[1.0], [0.0], [-0.1]],
+    ... )
+    >>> truth["slope"].sel(contrast="category 1").to_series().to_dict()
+    {'diet[none]': 1.0, 'heat': 0.0, 'diet[none]:heat': -0.1}
     """
     unavailable = np.asarray(unavailable, dtype=float)
     _check_sizes(n_clusters, n_dates, n_categories, unavailable, n_range)
@@ -119,7 +143,7 @@ def simulate_counts(
     n_rows = n_clusters * n_dates
 
     rng = np.random.default_rng(random_seed)
-    spread = _spreads(
+    spread = given_spreads(
         n_categories,
         intercept_spread=intercept_spread,
         slope_spread=slope_spread,
@@ -127,51 +151,63 @@ def simulate_counts(
         scatter_sd=scatter_sd,
     )
     means, sds = (intercept_mean, slope_mean), (intercept_sd, slope_sd)
-    (mean, sd, rho), (intercept, slope) = _draw_effects(
+    (mean, sd, rho), (intercept, own_slope) = _draw_effects(
         rng, (n_clusters, n_categories), effects, spread, means, sds, correlation
     )
     cluster = np.repeat(np.arange(n_clusters), n_dates)
     x = rng.normal(size=n_rows)
     logits = np.zeros((n_rows, n_categories))
-    logits[:, :-1] = intercept[cluster] + slope[cluster] * x[:, None]
+    logits[:, :-1] = intercept[cluster] + own_slope[cluster] * x[:, None]
     available = _draw_menus(rng, n_rows, unavailable)
     n = _draw_totals(rng, n_range, n_rows)
     drift, scatter = _drift_and_scatter(rng, n_clusters, n_dates, spread, scatter_df)
     logits[:, :-1] += np.tile(drift, (n_clusters, 1))
     of_attributes = SimulatedAttributes(rng, attribute_slope, attribute_sd, exposure, n_clusters)
     logits += of_attributes.by_row(cluster, n_categories)
+    of_predictors = SimulatedPredictors(rng, predictors, formula, slope, effects, logits.shape)
+    logits[:, :-1] += of_predictors.by_row()
     preference = softmax(logits, axis=1)
     logits[:, :-1] += scatter
     logits += of_attributes.log_exposure
     share = shares_on_menu(logits, available)
-    counts = draw_counts(rng, n, share)
 
     dates = pd.date_range("2014-06-01", periods=n_dates, freq="365D")
     data = CategoryCounts(
-        counts=counts,
+        counts=draw_counts(rng, n, share),
         available=available,
         categories=[f"category {k}" for k in range(1, n_categories + 1)],
         cluster=pd.Categorical.from_codes(cluster, _districts(n_clusters)),
         date=np.tile(dates.to_numpy(), n_clusters),
-        predictors=pd.DataFrame({"x": x}) if effects == "slopes" else None,
+        predictors=pd.DataFrame({"x": x}) if effects == "slopes" else of_predictors.frame,
         cluster_name="district",
         attributes=of_attributes.values,
         exposure=of_attributes.exposure(available),
     )
-    truth: dict[str, Any] = {
-        **_of_effect("intercept", mean[0], sd[0], intercept),
-        "logits": (("row", "category"), logits),
-        "preference": (("row", "category"), preference),
-        "share": (("row", "category"), share),
-    }
-    if effects == "slopes":
-        truth |= _of_effect("slope", mean[1], sd[1], slope) | {"correlation": ("contrast", rho)}
-    truth |= _asked_for(spread, drift, scatter, scatter_df) | of_attributes.truth
+    of_rows = {"logits": logits, "preference": preference, "share": share}
+    truth = {name: (("row", "category"), values) for name, values in of_rows.items()}
+    truth |= _of_effects(effects, mean, sd, rho, intercept, own_slope)
+    truth |= _asked_for(spread, drift, scatter, scatter_df)
+    truth |= of_attributes.truth | of_predictors.truth
     coords = data.coords | {"contrast": list(data.categories[:-1])}
     coords.pop("predictor", None)
     if "drift" in truth:
         coords["date"] = dates
     return data, xr.Dataset(truth, coords=coords)
+
+
+def _of_effects(
+    effects: str,
+    mean: np.ndarray,
+    sd: np.ndarray,
+    rho: np.ndarray,
+    intercept: np.ndarray,
+    slope: np.ndarray,
+) -> dict[str, Any]:
+    """Truth about intercepts, and slopes where there are any."""
+    truth = _of_effect("intercept", mean[0], sd[0], intercept)
+    if effects == "slopes":
+        truth |= _of_effect("slope", mean[1], sd[1], slope) | {"correlation": ("contrast", rho)}
+    return truth
 
 
 def _of_effect(
@@ -297,22 +333,6 @@ def _drift_and_scatter(
             u /= np.sqrt(rng.gamma(df / 2, 2 / df, size=len(scatter)))[:, None]
         scatter = _contrasts(u)
     return drift, scatter
-
-
-def _spreads(n_categories: int, **given: ArrayLike | None) -> dict[str, np.ndarray]:
-    """Those that are given, one for each category."""
-    spreads = {}
-    for name, values in given.items():
-        if values is None:
-            continue
-        spread = np.asarray(values, dtype=float)
-        if spread.shape not in ((), (n_categories,)) or not (spread >= 0).all():
-            raise ValueError(
-                f"`{name}` must be 0 or more, one number or one for each of the {n_categories} "
-                "categories, the reference included."
-            )
-        spreads[name] = np.broadcast_to(spread, n_categories).copy()
-    return spreads
 
 
 def draw_counts(

@@ -15,7 +15,6 @@ from helpers.models.nests import nest_of_categories
 from helpers.models.options import CHOICES, RULES, Options, Rule
 from helpers.models.predictors import (
     Standardised,
-    Terms,
     remember_terms,
     terms_of,
     with_columns,
@@ -35,7 +34,6 @@ __all__ = [
     "Rule",
     "Standardised",
     "StandardisedAttributes",
-    "Terms",
     "ask_about_zeros",
     "choose_likelihood",
     "choose_reference",

@@ -9,13 +9,14 @@ import pandas as pd
 
 from helpers.data.counts import CategoryCounts
 from helpers.data.messages import require_choice
+from helpers.data.terms import Terms
 from helpers.effects.attribute_pilot import AttributePilot, fit_attributes
 from helpers.effects.pilot import Expansion, expand_likelihood
 from helpers.effects.scatter_pilot import ScatteredExpansion, expand_scattered
 from helpers.models.attributes import StandardisedAttributes
 from helpers.models.nests import nest_of_categories
 from helpers.models.options import Options
-from helpers.models.predictors import Standardised, Terms, with_columns
+from helpers.models.predictors import Standardised, with_columns
 
 __all__ = ["Design", "choose_reference", "even_menus", "fixed_within_clusters"]
 
