@@ -1,4 +1,4 @@
-"""What this site needs and no setting reaches: two small hooks for Sphinx."""
+"""What this site needs and no setting reaches: four small hooks for Sphinx."""
 
 import re
 
@@ -24,10 +24,28 @@ def number_references_as_text(app, what, name, obj, options, lines):
     ]
 
 
+def list_sources_as_a_list(app, pagename, templatename, context, doctree):
+    """Make the entries of the bibliography items of its list, as their own role is deprecated."""
+    if "body" in context:
+        context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
+
+
+def write_numbers_as_in_the_text(app, pagename, templatename, context, doctree):
+    """Give numbers that a run has printed a minus sign, and a space before the per cent sign.
+
+    Only what stands alone in its tag is a number of a table or of the text, not code.
+    """
+    if "body" in context:
+        body = re.sub(r">-(\d[\d.,]*%?)<", r">−\1<", context["body"])
+        context["body"] = re.sub(r">([−+]?\d[\d.,]*)%<", ">\\1\u00a0%<", body)
+
+
 def setup(app):
     # Jupyter Book sets this one for an extension that _config.yml leaves out.
     app.add_config_value("comments_config", {}, "html")
     app.connect("config-inited", follow_the_repository_setting)
+    app.connect("html-page-context", list_sources_as_a_list)
+    app.connect("html-page-context", write_numbers_as_in_the_text)
     # Before napoleon turns the sections into reStructuredText.
     app.connect("autodoc-process-docstring", number_references_as_text, priority=400)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

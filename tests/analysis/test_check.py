@@ -7,6 +7,7 @@ import pytest
 
 from helpers import CategoryCounts, masked_regression
 from helpers.analysis import Predictions, check_predictions
+from helpers.analysis.check import _resampled
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -151,3 +152,26 @@ def test_verdict_says_what_fails_first():
     assert "For 2 of 10 rows it is rough" in text
     good = Predictions(np.zeros((4, 10, 3), int), found.iloc[:1], np.zeros(10))
     assert good.verdict == "All 1 categories fit." and good.fits
+
+
+def test_rows_are_predicted_by_draws_as_often_as_their_weights_say():
+    log_weights = np.log([[0.5, 1e-300], [0.25, 1.0], [0.125, 1e-300], [0.125, 1e-300]])
+    pick = _resampled(np.repeat(log_weights, 100, axis=0), np.random.default_rng(1))
+    first = np.bincount(pick[:, 0] // 100, minlength=4)
+    np.testing.assert_allclose(first, [200, 100, 50, 50], atol=1)
+    assert (pick[:, 1] // 100 == 1).all()
+
+
+def test_a_row_that_few_draws_explain_is_still_far_off():
+    """The one draw that comes nearest to it has nearly all of the weight, and is far away."""
+    rng = np.random.default_rng(1)
+    counts = np.tile([5_000, 3_000, 2_000], (12, 1))
+    counts[0] = [7_000, 2_000, 1_000]
+    data = CategoryCounts(counts, np.ones_like(counts, dtype=bool), NAMES)
+    model = masked_regression(data, effects="pooled", reference="water")
+    posterior = {"intercept": rng.normal(np.log([2.5, 1.5]), 0.01, (4, 100, 2))}
+    idata = az.from_dict({"posterior": posterior}, dims={"intercept": ["contrast"]})
+    for seed in range(5):
+        found = check_predictions(data, model, idata, random_seed=seed)
+        assert found.pareto_k[0] > 0.7
+        np.testing.assert_allclose(found.table["inside_89"], 11 / 12)

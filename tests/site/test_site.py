@@ -1,11 +1,16 @@
-"""The built site: no warnings, no dead links, nothing from another address, one search box."""
+"""The built site: no warnings, no dead links, nothing from another address, one search box,
+and nothing cut off where a browser can look."""
 
 import importlib
+import json
 import pkgutil
 import re
+import shutil
 import subprocess
 import sys
-from functools import cache
+import threading
+from functools import cache, partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import unquote, urlsplit
@@ -203,3 +208,71 @@ def test_one_setting_shows_or_hides_the_repository_buttons(url):
     extension.follow_the_repository_setting(None, SimpleNamespace(html_theme_options=options))
     assert ("launch_buttons" in options) == bool(url)
     assert options.get("use_repository_button", False) == bool(url)
+
+
+# What a reader at this width cannot see: tables and code wider than the box that they stand in.
+LOOK = """<script>addEventListener("load", () => setTimeout(() => {
+  const wide = (e, box) => box.clientWidth && e.scrollWidth > box.clientWidth + 2;
+  const cut = [];
+  document.querySelectorAll("main table").forEach(
+    e => wide(e, e.parentElement) && cut.push("table: " + e.textContent.slice(0, 60)));
+  document.querySelectorAll("main pre").forEach(
+    e => wide(e, e) && cut.push("code: " + e.textContent.slice(0, 60)));
+  if (document.documentElement.scrollWidth > innerWidth + 1) cut.push("the page scrolls sideways");
+  document.documentElement.dataset.cut = JSON.stringify(cut);
+}, 300))</script>"""
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+class Looked(SimpleHTTPRequestHandler):
+    """The site, with a script in each page that looks for what is cut off."""
+
+    def do_GET(self):
+        path = Path(self.translate_path(self.path))
+        if path.suffix != ".html" or not path.is_file():
+            return super().do_GET()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.end_headers()
+        self.wfile.write(path.read_bytes().replace(b"</body>", LOOK.encode() + b"</body>"))
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def address(site):
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Looked, directory=str(site)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+
+
+def cut_off(address, width, folder):
+    """What is cut off on a page, by a browser without a window."""
+    browser = next(filter(None, map(shutil.which, BROWSERS)))
+    options = ["--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder}"]
+    options += [f"--window-size={width},900", "--virtual-time-budget=5000", "--dump-dom"]
+    done = subprocess.run([browser, *options, address], capture_output=True, text=True, timeout=120)
+    return json.loads(BeautifulSoup(done.stdout, "html.parser").html["data-cut"])
+
+
+@pytest.mark.skipif(not any(map(shutil.which, BROWSERS)), reason="no Chromium to look with")
+def test_nothing_is_cut_off(site, pages, address, tmp_path):
+    content = [p.relative_to(site) for p in pages if p.parent.name in ("book", "notebooks")]
+    found = {str(p): cut_off(address + p.as_posix(), 1280, tmp_path) for p in content}
+    assert len(found) > 15
+    assert not any(found.values()), {page: cut for page, cut in found.items() if cut}
+
+
+@pytest.mark.skipif(not any(map(shutil.which, BROWSERS)), reason="no Chromium to look with")
+def test_what_is_cut_off_is_seen(site, address, tmp_path):
+    page = next(site.glob("notebooks/*.html"))
+    (site / "wide.html").write_text(
+        page.read_text(encoding="utf-8").replace(
+            "</article>", f"<pre>{'x' * 999}</pre></article>", 1
+        )
+    )
+    assert any(
+        text.startswith("code: xxx") for text in cut_off(f"{address}wide.html", 1280, tmp_path)
+    )

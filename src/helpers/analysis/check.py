@@ -163,10 +163,13 @@ def check_predictions(
         # Differences of rounding alone, as in rows with one category on the menu, have no tail.
         loo = leave_one_out(log_likelihood.round(9), chains=posterior.sizes["chain"])
         weights, pareto_k = loo.log_weights, loo.pareto_k
-    of_rows = data.counts[rows], menus[rows], predicted[:, rows]
+    of_rows = data.counts[rows], menus[rows]
+    by_others = draws.predict(data.n, menus, rng, rows, _resampled(weights, rng))
+    even = np.zeros(weights.shape)
     table = category_checks(
         *of_rows,
-        pit=leave_one_out_pit(*of_rows, weights, random_seed=rng),
+        predicted[:, rows],
+        pit=leave_one_out_pit(*of_rows, by_others, even, random_seed=rng),
         date=None if data.date is None else data.date[rows],
         categories=data.categories,
     )
@@ -176,6 +179,21 @@ def check_predictions(
         shape = tuple(map(len, coords.values()))
         total = xr.DataArray(log_likelihood.sum(axis=1).reshape(shape), coords, tuple(coords))
     return Predictions(predicted, table, pareto_k, total, loo)
+
+
+def _resampled(log_weights: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """
+    For each row, draws (S, R) as often as their weights say.
+
+    Where few draws have nearly all of the weight, one count from each would say little about what
+    they predict together: many counts are drawn from these few.
+    """
+    weights = np.exp(log_weights - log_weights.max(axis=0))
+    below = np.cumsum(weights / weights.sum(axis=0), axis=0)
+    n_draws = len(weights)
+    at = (np.arange(n_draws)[:, None] + rng.random(weights.shape[1])) / n_draws
+    pick = [np.searchsorted(own, u) for own, u in zip(below.T, at.T, strict=True)]
+    return np.minimum(np.stack(pick, axis=1), n_draws - 1)
 
 
 class _Draws:
@@ -198,21 +216,37 @@ class _Draws:
             names = list(model.coords["category"])
             self.in_doubt = [names.index(name) for name in model.coords["inflated"]]
 
-    def predict(self, n: np.ndarray, menus: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Counts (S, R, K), scatter and unknown menus drawn anew."""
+    def predict(
+        self,
+        n: np.ndarray,
+        menus: np.ndarray,
+        rng: np.random.Generator,
+        rows: np.ndarray | None = None,
+        pick: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """
+        Counts (S, R, K) of all rows, or of some, scatter and unknown menus drawn anew.
+
+        `pick` (S, R) says which draw predicts each of them; one after another if not given.
+        """
         logits = self.values["logits"]
-        out = np.empty(logits.shape, dtype=np.int64)
-        for s, own in enumerate(logits):
-            of = {name: values[s] for name, values in self.values.items()}
+        rows = np.arange(len(n)) if rows is None else rows
+        if pick is None:
+            pick = np.broadcast_to(np.arange(len(logits))[:, None], (len(logits), len(rows)))
+        out = np.empty((len(pick), len(rows), logits.shape[2]), dtype=np.int64)
+        for s, at in enumerate(pick):
+            of = {name: value[at] for name, value in self.values.items() if name != "logits"}
+            own = logits[at, rows]
             if self.scatters:
-                df = [of["scatter_df"]] if "scatter_df" in of else None
-                own = own + draw_new_scatter([of["scatter_sd"]], df, n_rows=len(own), rng=rng)[0]
-            now = menus
+                df = of.get("scatter_df")
+                own = own + draw_new_scatter(of["scatter_sd"], df, n_rows=1, rng=rng)[:, 0]
+            now = menus[rows]
             if self.unknown:
-                now = menus.copy()
-                now[:, self.in_doubt] &= rng.random((len(own), len(self.in_doubt))) < of["psi"]
+                doubtful = rng.random((len(own), len(self.in_doubt))) < of["psi"]
+                now[:, self.in_doubt] &= doubtful
             share = shares_on_menu(own, now)
-            out[s] = draw_counts(rng, n, share, of.get("concentration"))
+            concentration = of["concentration"][:, None] if "concentration" in of else None
+            out[s] = draw_counts(rng, n[rows], share, concentration)
         return out
 
     def log_likelihood(

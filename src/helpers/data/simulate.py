@@ -339,7 +339,7 @@ def draw_counts(
     rng: np.random.Generator,
     n: int | np.ndarray,
     share: np.ndarray,
-    concentration: float | None = None,
+    concentration: float | np.ndarray | None = None,
 ) -> np.ndarray:
     """
     Draw counts that are 0 wherever the share is 0.
@@ -355,8 +355,9 @@ def draw_counts(
         Totals.
     share : numpy.ndarray, shape (..., K)
         Probabilities, which sum to 1.
-    concentration : float, optional
-        Concentration of a Dirichlet-multinomial; without it, counts are multinomial.
+    concentration : float or numpy.ndarray, optional
+        Concentration of a Dirichlet-multinomial, one or of a shape that broadcasts against
+        `share`; without it, counts are multinomial.
 
     Returns
     -------

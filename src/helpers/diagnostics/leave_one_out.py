@@ -268,6 +268,13 @@ def leave_one_out_pit(
     ValueError
         If shapes do not agree.
 
+    Notes
+    -----
+    Where few draws have nearly all of the weight, as in rows with a high Pareto k, one count from
+    each is too few to rank among, and the ranks of any model tend to uniform ones. Take draws as
+    often as their weights say, predict a count from each, and give all of them the same weight:
+    that is how :func:`~helpers.analysis.check_predictions` does it.
+
     References
     ----------
     Czado, C., Gneiting, T., & Held, L. (2009). Predictive model assessment for count data.
