@@ -184,8 +184,8 @@ def simulate_counts(
         exposure=of_attributes.exposure(available),
     )
     of_rows = {"logits": logits, "preference": preference, "share": share}
-    truth = {name: (("row", "category"), values) for name, values in of_rows.items()}
-    truth |= _of_effects(effects, mean, sd, rho, intercept, own_slope)
+    truth = _of_effects(effects, mean, sd, rho, intercept, own_slope)
+    truth |= {name: (("row", "category"), values) for name, values in of_rows.items()}
     truth |= _asked_for(spread, drift, scatter, scatter_df)
     truth |= of_attributes.truth | of_predictors.truth
     coords = data.coords | {"contrast": list(data.categories[:-1])}
