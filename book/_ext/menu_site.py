@@ -33,11 +33,13 @@ def list_sources_as_a_list(app, pagename, templatename, context, doctree):
 def write_numbers_as_in_the_text(app, pagename, templatename, context, doctree):
     """Give numbers that a run has printed a minus sign, and a space before the per cent sign.
 
-    Only what stands alone in its tag is a number of a table or of the text, not code.
+    Only in cells of tables and in the text: printed output stays as Python prints it.
     """
     if "body" in context:
-        body = re.sub(r">-(\d[\d.,]*%?)<", r">−\1<", context["body"])
-        context["body"] = re.sub(r">([−+]?\d[\d.,]*)%<", ">\\1\u00a0%<", body)
+        where = r'(<t[dh][^>]*>|<span class="pasted-text">)'
+        body = re.sub(where + r"-(?=\d[\d.,]*%?<)", "\\1\u2212", context["body"])
+        number = where + r"([\u2212+]?\d[\d.,]*)%<"
+        context["body"] = re.sub(number, "\\1\\2\u00a0%<", body)
 
 
 def setup(app):

@@ -164,7 +164,9 @@ def check_predictions(
         loo = leave_one_out(log_likelihood.round(9), chains=posterior.sizes["chain"])
         weights, pareto_k = loo.log_weights, loo.pareto_k
     of_rows = data.counts[rows], menus[rows]
-    by_others = draws.predict(data.n, menus, rng, rows, _resampled(weights, rng))
+    by_others = predicted[:, rows]
+    if loo is not None:
+        by_others = draws.predict(data.n, menus, rng, rows, _resampled(weights, rng))
     even = np.zeros(weights.shape)
     table = category_checks(
         *of_rows,

@@ -151,7 +151,7 @@ class Terms:
         Parameters
         ----------
         predictors : pandas.DataFrame
-            The predictors, under the names of those that were fitted.
+            As for :meth:`columns_of`.
 
         Returns
         -------
