@@ -160,7 +160,8 @@ const MenuTable = (() => {
     const rows = DAYS.map((day, i) => `<tr><th scope="row">${day.slice(0, 3)}</th>` +
       DISHES.map((_, k) => cell(state, counts, i, k, live)).join("") + "</tr>").join("\n");
     const strips = DISHES.map((d, k) => strip(d, k, plain[k], masked[k], top)).join("\n");
-    const ticks = [0, 1, 2, 3].map((t) => `<span>${percent(t * top / 3)}${SPACE}%</span>`).join("");
+    const ticks = [0, 1, 2, 3].map((t) => `<span style="left:${(100 * t / 3).toFixed(1)}%">` +
+      `${percent(t * top / 3)}${SPACE}%</span>`).join("");
     const todo = live ? " Press a number to take the dish off that day's menu, or back on." : "";
     return `<table><caption>What ${GUESTS} guests a day took.${todo}</caption>
 <thead><tr><td></td>${head}</tr></thead>

@@ -1,6 +1,8 @@
 """The command says what it does, ends with what was found, and refuses in one message."""
 
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -13,6 +15,7 @@ import pytest
 from helpers import simulate_counts
 from helpers.analysis import NotConverged, Unfinished, run_command
 
+ROOT = Path(__file__).parents[2]
 ENTRY = [sys.executable, "-m", "not_on_the_menu"]
 
 
@@ -137,3 +140,25 @@ def test_ctrl_c_leaves_nothing_behind(table, tmp_path, wait_for):
     assert said == "" and errors.strip().splitlines()[-1] == "Stopped: nothing was written."
     assert "Traceback" not in errors
     assert [p.name for p in tmp_path.iterdir()] == ["mine.csv"]
+
+
+def commands_of_the_pages():
+    """Each command that a page tells its reader to type, as a list of words."""
+    for page in [ROOT / "README.md", *sorted((ROOT / "book").glob("*.md"))]:
+        text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+        for line in re.findall(r"(?:\.venv/bin/)?not-on-the-menu [^`\n]*\.csv[^`\n|]*", text):
+            yield pytest.param(shlex.split(line)[1:], id=f"{page.name}: {line[:60]}")
+
+
+@pytest.mark.parametrize("arguments", list(commands_of_the_pages()))
+def test_commands_of_the_pages_are_understood(monkeypatch, arguments):
+    class Found:
+        headline = "Found."
+
+    asked = {}
+    monkeypatch.setattr(
+        "helpers.analysis.command.analyse",
+        lambda source, **options: asked.update(options, source=source) or Found(),
+    )
+    assert run_command(arguments) == 0
+    assert asked["source"].endswith(".csv")
