@@ -1,6 +1,6 @@
 # Two commands do everything, set-up included: `make book` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help env book notebooks lab lint check units test test-all bench lock clean
+.PHONY: help env book pdf notebooks lab lint check units test test-all bench lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -35,6 +35,9 @@ $(READY): requirements.lock pyproject.toml
 book: $(READY) ## build the site from the stored notebooks and print where it is
 	@$(BIN)/jupyter-book build . --quiet
 	@echo "The book is in $(CURDIR)/_build/html/index.html"
+
+pdf: $(READY) ## print the book to one PDF (needs a Chromium)
+	@$(BIN)/python book/make_pdf.py
 
 notebooks: $(NOTEBOOKS:%=run/%) ## run every chapter again and store its outputs (-j safe)
 

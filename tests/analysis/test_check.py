@@ -8,6 +8,7 @@ import pytest
 from helpers import CategoryCounts, masked_regression
 from helpers.analysis import Predictions, check_predictions
 from helpers.analysis.check import _resampled
+from helpers.data import nested_logits, shares_on_menu
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -109,6 +110,35 @@ def test_unknown_menus_are_drawn_anew():
     assert not (found.counts[..., 2] == 0).any()
 
 
+def test_nests_are_predicted_from():
+    """Tea and milk are close: where tea is off, milk gains nearly all of its choices."""
+    available = np.ones((200, 3), dtype=bool)
+    available[::4, 0] = False
+    logits = np.array([0.0, 0.0, 0.5])
+    nest, scale = np.array([0, 0, -1]), 0.3
+    share = shares_on_menu(nested_logits(logits, available, nest, [scale]), available)
+    # The same by hand: the nest's share of the odds against water, before it is divided.
+    hot = np.exp(scale * np.log(available[:, :2].sum(axis=1)))
+    np.testing.assert_allclose(share[:, 2], np.exp(0.5) / (np.exp(0.5) + hot))
+    counts = np.random.default_rng(1).multinomial(1_000, share)
+    data = CategoryCounts(counts, available, NAMES)
+    options = {"effects": "pooled", "reference": "water"}
+    model = masked_regression(data, nests={"hot": list(NAMES[:2])}, **options)
+    rng = np.random.default_rng(3)
+    posterior = {
+        "intercept": logits[:2] - 0.5 + rng.normal(0, 0.005, (4, 100, 2)),
+        "nest_scale": scale + rng.normal(0, 0.005, (4, 100, 1)),
+    }
+    dims = {"intercept": ["contrast"], "nest_scale": ["nest"]}
+    nested = az.from_dict({"posterior": posterior}, dims=dims)
+    assert check_predictions(data, model, nested, random_seed=1).fits
+    # At a scale of 1 it is the plain model, which cannot look like these counts.
+    posterior["nest_scale"] = np.full((4, 100, 1), 1.0 - 1e-9)
+    plain = az.from_dict({"posterior": posterior}, dims=dims)
+    found = check_predictions(data, model, plain, random_seed=1)
+    assert (found.table["verdict"] != "fits").all()
+
+
 def test_rows_are_judged_by_the_others():
     """Levels fitted to one row each: in the light of the others, they miss it."""
     rng = np.random.default_rng(1)
@@ -120,7 +150,12 @@ def test_rows_are_judged_by_the_others():
     posterior = {"intercept": rng.normal(exact, noise, (4, 100, 40, 2))}
     idata = az.from_dict({"posterior": posterior}, dims={"intercept": ["cluster", "contrast"]})
     found = check_predictions(data, model, idata, random_seed=1)
-    assert (found.pareto_k > 0.7).mean() > 0.5
+    rough = found.pareto_k > 0.7
+    assert rough.mean() > 0.5
+    # In sample, intervals are too wide; nobody knows whether they are out of sample.
+    assert "less" not in set(found.table["verdict"])
+    few = found.table["verdict"] == "too few to tell"
+    assert few.any() and (found.table.loc[few, "cells"] == (~rough).sum()).all()
     assert "of 40 rows it is rough" in found.verdict
 
 

@@ -138,6 +138,13 @@ def test_cells_are_short(path, notebook):
 
 
 @each_notebook
+def test_solutions_do_not_stand_in_plain_sight(path, notebook):
+    texts = [c["source"] for c in notebook["cells"] if c["cell_type"] == "markdown"]
+    open_ones = [line for t in texts for line in t.splitlines() if re.match(r"Solution \d", line)]
+    assert not open_ones, f"{path.name}: put these into a dropdown: {open_ones}"
+
+
+@each_notebook
 def test_ends_with_the_versions(path, notebook):
     last = code_cells(notebook)[-1]
     assert last is notebook.cells[-1], "the last cell is the one that prints the versions"

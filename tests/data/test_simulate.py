@@ -45,6 +45,15 @@ def test_a_seed_gives_the_same_and_another_seed_others():
     assert (one.counts != other.counts).any()
 
 
+def test_names_change_nothing_else():
+    plain, truth = simulate_counts(random_seed=7)
+    named, same_truth = simulate_counts(categories=list("abcdefg"), random_seed=7)
+    np.testing.assert_array_equal(named.counts, plain.counts)
+    assert named.categories == tuple("abcdefg")
+    assert list(same_truth["contrast"].to_numpy()) == list("abcdef")
+    np.testing.assert_array_equal(same_truth["preference"], truth["preference"])
+
+
 def test_menus_lack_each_category_as_often_as_asked(large):
     data, _ = large
     missing = (~data.available).sum(axis=0)
@@ -139,6 +148,7 @@ def test_without_slopes_there_is_no_predictor(effects):
             "effects must be one of 'slopes', 'intercepts', 'pooled', not 'slope'",
         ),
         ({"correlation": 1.0}, r"\(-1, 1\)"),
+        ({"categories": ["soup", "stew"]}, "2 names for 7 categories"),
         ({"intercept_sd": -0.5}, ">= 0"),
         ({"intercept_mean": [0.0, 1.0]}, "."),
         ({"n_categories": 2, "n_clusters": 40, "unavailable": (0.99, 0.99)}, "lower `unavailable`"),

@@ -109,6 +109,15 @@ class TestLeaveOneOut:
         exact = stats.norm.logpdf(9.0, y[:9].mean(), np.sqrt(1 + 1 / 9))
         assert loo.elpd[9] == pytest.approx(exact, rel=0.1)
 
+    @pytest.mark.filterwarnings("error")
+    def test_rows_that_one_draw_explains_cannot_be_relied_on(self):
+        """So far apart that the tail of the weights cannot be fitted."""
+        spread = np.array([1.0, 100.0, 1e4])
+        log_likelihood = -np.random.default_rng(1).gamma(1, spread, (400, 3))
+        loo = leave_one_out(log_likelihood, chains=4)
+        assert loo.pareto_k[2] == np.inf and (loo.pareto_k[1:] > 0.7).all()
+        np.testing.assert_allclose(np.exp(loo.log_weights).sum(axis=0), 1)
+
     def test_rows_without_counts_weigh_all_draws_alike(self):
         log_likelihood = np.random.default_rng(6).normal(size=(400, 2))
         log_likelihood[:, 1] = 0

@@ -153,6 +153,22 @@ class TestPairs:
         assert line["power"] == pytest.approx(norm.cdf(gain / error - 1.96), abs=0.02)
         assert 0.05 < line["power"] < 0.95
 
+    def test_power_is_that_of_the_test_of_all_pairs_together(self):
+        """One category removed, or all: the more pairs, the more a pair must stand out."""
+        data = buses(0.5, 1, n_range=(3, 8))
+        model = masked_regression(data, effects="intercepts")
+        idata = at_the_start(model)
+        alone = substitution(idata, model, removed=["category 1"]).pairs
+        every = substitution(idata, model).pairs
+        same = every[every["removed"] == "category 1"]
+        z = []
+        for pairs, of in ((alone, alone), (every, same)):
+            tested = of["power"].notna().to_numpy()
+            threshold = norm.isf(0.025 / pairs["power"].notna().sum())
+            z.append(norm.ppf(of["power"].to_numpy()[tested]) + threshold)
+        assert len(every) > len(alone)
+        np.testing.assert_allclose(*z, rtol=1e-6)
+
     def test_power_says_when_silence_means_nothing(self):
         few = ask(buses(0.5, 1, n_range=(3, 8))).pairs
         many = ask(buses(0.5, 1)).pairs

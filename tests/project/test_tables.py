@@ -248,6 +248,21 @@ def test_hidden_cells_are_those_that_the_script_hides():
     assert (table["inside_50"] < table["inside_89"]).all()
 
 
+def test_each_election_and_province_is_left_out_once_by_each_model(table):
+    out = pd.read_csv(DATA / "spain_left_out.csv")
+    models = load(DATA / "build" / "spain_left_out.py").MODELS
+    groups = {"election": table["date"].astype(str), "province": table["province"]}
+    for kind, of_rows in groups.items():
+        size = of_rows.value_counts().to_dict()
+        for model in models:
+            of = out[(out["kind"] == kind) & (out["model"] == model)].set_index("group")
+            assert of["rows"].to_dict() == size
+            assert set(of["fold"]) == set(range(4))
+    assert len(out) == 3 * (13 + 52)
+    assert np.isfinite(out["elpd"]).all() and (out["elpd"] < 0).all()
+    assert (out["error"] <= 2).all()
+
+
 def test_study_of_likelihoods_has_every_pair_once_for_each_seed():
     study = pd.read_csv(DATA / "likelihood_study.csv")
     models = load(DATA / "build" / "likelihood_study.py").MODELS

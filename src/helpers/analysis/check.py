@@ -9,7 +9,7 @@ import xarray as xr
 
 from helpers.analysis.fit import thin
 from helpers.data.counts import CategoryCounts
-from helpers.data.shares import shares_on_menu
+from helpers.data.shares import nested_logits, shares_on_menu
 from helpers.data.simulate import draw_counts
 from helpers.diagnostics.by_category import category_checks, verdict_text
 from helpers.diagnostics.leave_one_out import (
@@ -25,6 +25,8 @@ __all__ = ["Checks", "Predictions", "check_predictions"]
 
 # Rows that are checked: of more, so many drawn at random say the same in less time.
 _ROWS = 2_000
+# Of a category's rows, the part that may be rough before "less" is taken back.
+_ROUGH = 0.2
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +40,8 @@ class Predictions:
         Predicted counts, under the rows' own menus, with scatter of rows drawn anew.
     table : pandas.DataFrame
         The table of :func:`~helpers.diagnostics.category_checks`: each row judged by a fit to the
-        others.
+        others. Where that is rough for more than a fifth of a category's rows, "less" becomes "too
+        few to tell", and ``cells`` are those that could be judged.
     pareto_k : numpy.ndarray
         Of each row that was checked, how far leaving it out can be relied on
         (:class:`~helpers.diagnostics.LeaveOneOut`).
@@ -175,12 +178,30 @@ def check_predictions(
         date=None if data.date is None else data.date[rows],
         categories=data.categories,
     )
+    table = _without_rough(table, menus[rows], pareto_k)
     total = None
     if log_likelihood is not None and len(rows) == len(data):
         coords = {d: posterior[d].to_numpy() for d in ("chain", "draw")}
         shape = tuple(map(len, coords.values()))
         total = xr.DataArray(log_likelihood.sum(axis=1).reshape(shape), coords, tuple(coords))
     return Predictions(predicted, table, pareto_k, total, loo)
+
+
+def _without_rough(table: pd.DataFrame, menus: np.ndarray, pareto_k: np.ndarray) -> pd.DataFrame:
+    """
+    Take back that counts scatter less than predicted where many rows cannot be left out.
+
+    Draws that fitted a row stand for those that did not, as far as weights can make them. Where
+    they cannot, the row is predicted too well, as if in sample, and any model seems to predict too
+    much scatter. The other verdicts hold all the more.
+    """
+    good = pareto_k <= GOOD_K
+    judged = pd.Series(menus[good].sum(axis=0), table.index)
+    rough = (table["verdict"] == "less") & (judged < (1 - _ROUGH) * table["cells"])
+    table = table.copy()
+    table.loc[rough, "cells"] = judged[rough]
+    table.loc[rough, "verdict"] = "too few to tell"
+    return table
 
 
 def _resampled(log_weights: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -204,7 +225,7 @@ class _Draws:
     def __init__(self, posterior: xr.Dataset, model: pm.Model, rows: np.ndarray):
         self.scatters, self.unknown = "scatter_sd" in model.named_vars, "psi" in model.named_vars
         terms = {"logits": model["mean_logits" if self.scatters else "logits"]}
-        for name in ("scatter_sd", "scatter_df", "concentration", "psi"):
+        for name in ("scatter_sd", "scatter_df", "concentration", "psi", "nest_scale"):
             if name in model.named_vars:
                 terms[name] = model[name]
         if not self.scatters:
@@ -214,6 +235,8 @@ class _Draws:
         values = map(np.stack, zip(*by_draw, strict=True))
         self.values = dict(zip(terms, values, strict=True))
         self.rows = rows
+        if "nest_scale" in terms:
+            self.nest = model["nest_index"].get_value()
         if self.unknown:
             names = list(model.coords["category"])
             self.in_doubt = [names.index(name) for name in model.coords["inflated"]]
@@ -246,6 +269,8 @@ class _Draws:
             if self.unknown:
                 doubtful = rng.random((len(own), len(self.in_doubt))) < of["psi"]
                 now[:, self.in_doubt] &= doubtful
+            if "nest_scale" in of:
+                own = nested_logits(own, now, self.nest, of["nest_scale"])
             share = shares_on_menu(own, now)
             concentration = of["concentration"][:, None] if "concentration" in of else None
             out[s] = draw_counts(rng, n[rows], share, concentration)

@@ -1,6 +1,6 @@
 """Data with a known truth."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -24,6 +24,7 @@ def simulate_counts(
     unavailable: ArrayLike = (0.05, 0, 0.25, 0.25, 0, 0, 0),
     n_range: tuple[int, int] = (6_000, 119_000),
     *,
+    categories: Sequence[str] | None = None,
     effects: Literal["slopes", "intercepts", "pooled"] = "slopes",
     intercept_mean: ArrayLike | None = None,
     slope_mean: ArrayLike | None = None,
@@ -59,6 +60,8 @@ def simulate_counts(
         Probability that a category is off the menu of a row.
     n_range : tuple of int
         Smallest and largest total of a row; totals are log-uniform in between.
+    categories : sequence of str, length K, optional
+        Names of the categories; if not given, "category 1" and so on.
     effects : {"slopes", "intercepts", "pooled"}
         What varies by cluster: intercepts and slopes of one predictor, intercepts only (no
         predictor), or nothing (all clusters share the population's preferences).
@@ -139,6 +142,9 @@ def simulate_counts(
     """
     unavailable = np.asarray(unavailable, dtype=float)
     _check_sizes(n_clusters, n_dates, n_categories, unavailable, n_range)
+    names = list(categories or (f"category {k}" for k in range(1, n_categories + 1)))
+    if len(names) != n_categories:
+        raise ValueError(f"`categories` has {len(names)} names for {n_categories} categories.")
     require_choice("effects", effects, ("slopes", "intercepts", "pooled"))
     n_rows = n_clusters * n_dates
 
@@ -175,7 +181,7 @@ def simulate_counts(
     data = CategoryCounts(
         counts=draw_counts(rng, n, share),
         available=available,
-        categories=[f"category {k}" for k in range(1, n_categories + 1)],
+        categories=names,
         cluster=pd.Categorical.from_codes(cluster, _districts(n_clusters)),
         date=np.tile(dates.to_numpy(), n_clusters),
         predictors=pd.DataFrame({"x": x}) if effects == "slopes" else of_predictors.frame,

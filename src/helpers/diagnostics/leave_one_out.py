@@ -48,7 +48,8 @@ class LeaveOneOut:
         Log predictive density of each row.
     pareto_k : numpy.ndarray, shape (R,)
         Shape of the tail of each row's weights: above 0.7 they cannot be relied on. Minus infinity
-        for rows with the same likelihood in all draws.
+        for rows with the same likelihood in all draws, infinity where a single draw has all the
+        weight.
     log_weights : numpy.ndarray, shape (S, R)
         Logs of the weights with which the draws stand for the posterior without a row; they sum to
         1 over draws.
@@ -219,7 +220,11 @@ def leave_one_out(
     by_chain = np.exp(ll - ll.max(axis=0)).reshape(chains, -1, ll.shape[1])
     for i in np.flatnonzero(varies):
         relative = array_stats.ess(by_chain[:, :, i], method="mean", relative=True)
-        log_weights[:, i], pareto_k[i] = array_stats.psislw(ll[:, i], r_eff=min(relative, 1.0))
+        # Weights so unlike that the tail's quantiles overflow, or that it cannot be fitted at all:
+        # none of them can be relied on.
+        with np.errstate(over="ignore"):
+            log_weights[:, i], k = array_stats.psislw(ll[:, i], r_eff=min(relative, 1.0))
+        pareto_k[i] = np.inf if np.isnan(k) else k
     elpd = logsumexp(log_weights + ll, axis=0)
     if refit is None:
         return LeaveOneOut(elpd, pareto_k, log_weights, np.empty(0, dtype=int))

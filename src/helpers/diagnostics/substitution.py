@@ -95,8 +95,9 @@ def substitution(
     Substitution
         Verdicts are "more" and "less" (than its share), by a test of all pairs together at 5 %
         (Holm, 1979), if the shift is 0.1 or more; else "proportional", or "cannot tell" where a
-        nest of both with a scale of 0.5 would more probably than not have been overlooked
-        (``power``). Of slopes they are "differs" and "same".
+        nest of both with a scale of 0.5 would more probably than not have been overlooked by that
+        test (``power``, beside pairs of which none stands out). Of slopes they are "differs" and
+        "same".
 
     Raises
     ------
@@ -153,6 +154,10 @@ def substitution(
         which = [table.categories.index(name) for name in removed]
     lines = [line for k in which for line in table.without(k, prob)]
     pairs = pd.DataFrame(lines, columns=_OF_PAIRS)
+    # So far `power` is the gain in a nest in standard errors; the smallest p of m stands out if it
+    # is below 0.05 / m.
+    threshold = stats.norm.isf(_LEVEL / 2 / max(pairs["power"].notna().sum(), 1))
+    pairs["power"] = stats.norm.cdf(pairs["power"].astype(float) - threshold)
     slopes = pd.DataFrame(table.among_others(prob), columns=_OF_SLOPES)
     return Substitution(_judged(pairs, "more", "less"), _judged(slopes, "differs", "differs"))
 
@@ -222,8 +227,8 @@ class _Table:
             p = 1.0 if j == centre else 2 * stats.norm.sf(abs(value) / max(error, 1e-12))
             ratio = self.counts[off, j].sum() / max(expected[j], 1e-12)
             name = self.categories
-            power = np.nan if j == centre else self._power(j, k, error)
-            shift_of_j = value, value - reach, value + reach, name[centre], p, power
+            gain = np.nan if j == centre else self._gain(j, k) / max(error, 1e-12)
+            shift_of_j = value, value - reach, value + reach, name[centre], p, gain
             lines.append((name[k], name[j], rows_off[j], rows_on[j], ratio, *shift_of_j))
         return lines
 
@@ -233,14 +238,15 @@ class _Table:
         share = np.exp(logits - logsumexp(logits, axis=1, keepdims=True))
         return self.counts[rows].sum(axis=1) @ share
 
-    def _power(self, j: int, k: int, error: float) -> float:
-        """Probability that a nest of j and k is seen, by a test of one pair."""
-        # In a nest, j gains (1 - scale) log(1 + p_k / p_j) when k is off, with the shares p that
-        # they have side by side.
+    def _gain(self, j: int, k: int) -> float:
+        """
+        The shift of j in a nest with k: (1 - scale) log(1 + p_k / p_j) when k is off.
+
+        The shares p are those that they have side by side.
+        """
         both = self.available[:, j]
         gap = self.logits[both, k] - self.logits[both, j]
-        gain = (1 - _SCALE) * np.logaddexp(0, gap).mean()
-        return float(stats.norm.cdf(gain / max(error, 1e-12) - stats.norm.ppf(1 - _LEVEL / 2)))
+        return float((1 - _SCALE) * np.logaddexp(0, gap).mean())
 
     def among_others(self, prob: float) -> list[tuple]:
         """Slopes of attributes among the choices of all categories but one."""
