@@ -142,9 +142,6 @@ def simulate_counts(
     """
     unavailable = np.asarray(unavailable, dtype=float)
     _check_sizes(n_clusters, n_dates, n_categories, unavailable, n_range)
-    names = list(categories or (f"category {k}" for k in range(1, n_categories + 1)))
-    if len(names) != n_categories:
-        raise ValueError(f"`categories` has {len(names)} names for {n_categories} categories.")
     require_choice("effects", effects, ("slopes", "intercepts", "pooled"))
     n_rows = n_clusters * n_dates
 
@@ -181,7 +178,7 @@ def simulate_counts(
     data = CategoryCounts(
         counts=draw_counts(rng, n, share),
         available=available,
-        categories=names,
+        categories=_names(categories, n_categories),
         cluster=pd.Categorical.from_codes(cluster, _districts(n_clusters)),
         date=np.tile(dates.to_numpy(), n_clusters),
         predictors=pd.DataFrame({"x": x}) if effects == "slopes" else of_predictors.frame,
@@ -196,8 +193,7 @@ def simulate_counts(
     truth |= of_attributes.truth | of_predictors.truth
     coords = data.coords | {"contrast": list(data.categories[:-1])}
     coords.pop("predictor", None)
-    if "drift" in truth:
-        coords["date"] = dates
+    coords |= {"date": dates} if "drift" in truth else {}
     return data, xr.Dataset(truth, coords=coords)
 
 
@@ -407,6 +403,13 @@ def _check_sizes(
         raise ValueError("`unavailable` must lie in [0, 1).")
     if not 0 < n_range[0] <= n_range[1]:
         raise ValueError("`n_range` must be (smallest, largest) with 0 < smallest <= largest.")
+
+
+def _names(categories: Sequence[str] | None, n_categories: int) -> list[str]:
+    names = list(categories or (f"category {k}" for k in range(1, n_categories + 1)))
+    if len(names) != n_categories:
+        raise ValueError(f"`categories` has {len(names)} names for {n_categories} categories.")
+    return names
 
 
 def _population(
