@@ -235,15 +235,16 @@ def address(site):
     server.shutdown()
 
 
-def seen(browser, address):
+def seen(browser, address, themes=("light", "dark")):
     """What is wrong with a page: what is cut off, what axe finds, errors of its scripts."""
     page = browser.new_page(viewport={"width": 1280, "height": 900}, color_scheme="light")
     wrong = []
     page.on("pageerror", lambda error: wrong.append(f"script: {error}"))
     page.goto(address)
     wrong += page.evaluate(LOOK)
-    for theme in ("light", "dark"):
+    for theme in themes:
         page.evaluate("theme => { document.documentElement.dataset.theme = theme }", theme)
+        page.wait_for_timeout(500)  # colours move over to those of the theme
         found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa"]})
         for violation in found.response["violations"]:
             places = [node["html"][:80] for node in violation["nodes"]]
@@ -256,8 +257,15 @@ def seen(browser, address):
 
 
 def test_nothing_is_cut_off_and_everybody_can_read_it(site, pages, address, browser):
-    content = [p.relative_to(site) for p in pages if p.parent.name in ("book", "notebooks")]
-    found = {str(p): seen(browser, address + p.as_posix()) for p in content}
+    # Old addresses lead on at once, so there is nothing to look at.
+    shown = [p for p in pages if p.parent.name in ("book", "notebooks") and parse(p).find("main")]
+    content = [p.relative_to(site) for p in shown]
+    found = {}
+    for p in content:
+        # Chapters are of one kind, and axe takes seconds for each: two of them in the dark, too.
+        both = p.parent.name == "book" or p.name.startswith(("01", "11"))
+        themes = ("light", "dark") if both else ("light",)
+        found[str(p)] = seen(browser, address + p.as_posix(), themes)
     assert len(found) > 15
     assert not any(found.values()), {page: wrong for page, wrong in found.items() if wrong}
 
