@@ -1,11 +1,13 @@
 """A browser that is on this machine, to look at pages with."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import sync_playwright
+from scripts import load
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+BROWSERS = load(Path(__file__).parents[2] / "book" / "make_pdf.py").BROWSERS
 # Nothing that would ask the network.
 FLAGS = [
     "--no-sandbox",
