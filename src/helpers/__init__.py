@@ -10,6 +10,7 @@ from helpers.data import (
 from helpers.diagnostics import (
     ConvergenceError,
     RecoveryError,
+    calibrate,
     check_convergence,
     check_recovery,
     interval,
@@ -49,6 +50,7 @@ __all__ = [
     "RecoveryError",
     "ZeroInflatedDirichletMultinomial",
     "ZeroInflatedMultinomial",
+    "calibrate",
     "check_convergence",
     "check_recovery",
     "choose_reference",

@@ -55,7 +55,7 @@ def test_lock_has_names_and_versions_only():
     assert sorted(names) == sorted(set(names))
 
 
-@pytest.mark.parametrize("extra", ["", "book", "test", "data"])
+@pytest.mark.parametrize("extra", ["", "book", "test", "data", "dask"])
 def test_lock_is_within_the_ranges(extra):
     lines = EXTRAS[extra] if extra else PROJECT["dependencies"]
     versions = locked()
@@ -78,7 +78,9 @@ def test_what_the_package_imports_is_declared():
     libraries = imported - sys.stdlib_module_names - {"helpers"}
     providers = packages_distributions()
     needed = {canonicalize_name(name) for library in libraries for name in providers[library]}
-    assert needed - set(ranges([*PROJECT["dependencies"], *EXTRAS["jax"]])) == set()
+    assert (
+        needed - set(ranges([*PROJECT["dependencies"], *EXTRAS["jax"], *EXTRAS["dask"]])) == set()
+    )
 
 
 def test_python_version_is_allowed():

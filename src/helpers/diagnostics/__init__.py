@@ -1,6 +1,9 @@
 """Has it converged, is the truth recovered, where does the time go?"""
 
 from helpers.diagnostics.by_category import category_checks, verdict_text
+from helpers.diagnostics.calibrate import calibrate
+from helpers.diagnostics.calibration import Calibration, rank_in_draws
+from helpers.diagnostics.calibration_plot import plot_calibration
 from helpers.diagnostics.convergence import ConvergenceError, check_convergence
 from helpers.diagnostics.gradient import compile_gradient
 from helpers.diagnostics.hidden_cells import hidden_cell_table, hide_cells, predict_hidden
@@ -22,12 +25,14 @@ from helpers.diagnostics.substitution import Substitution, substitution, substit
 __all__ = [
     "GOOD_K",
     "INTERVAL",
+    "Calibration",
     "Comparison",
     "ConvergenceError",
     "LeaveOneOut",
     "PredictiveCheck",
     "RecoveryError",
     "Substitution",
+    "calibrate",
     "category_checks",
     "check_convergence",
     "check_recovery",
@@ -41,10 +46,12 @@ __all__ = [
     "leave_one_out",
     "leave_one_out_pit",
     "pearson_statistic",
+    "plot_calibration",
     "predict_hidden",
     "predictive_check",
     "profile_model",
     "profile_operations",
+    "rank_in_draws",
     "substitution",
     "substitution_words",
     "verdict_text",

@@ -74,6 +74,8 @@ class ManyTables:
 
     Parameters
     ----------
+    rows : bool
+        Whether draws of what rows have of their own, their scatter, are kept, too.
     **options
         As for :func:`~helpers.masked_regression`. A `reference` must be named, so that tables
         cannot differ in it.
@@ -97,12 +99,13 @@ class ManyTables:
     (2, 100, 2)
     """
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, rows: bool = False, **options: Any) -> None:
         if options.get("reference") is None:
             raise ValueError(
                 "Tables that share a program must share their reference: name it with `reference`."
             )
         self.options = options
+        self.rows = rows
         self._first: _Opened | None = None
         self._compiled: Any = None
 
@@ -123,7 +126,7 @@ class ManyTables:
         pymc.Model
             The model of this table, for predictions.
         xarray.DataTree
-            Its draws, without those of rows.
+            Its draws, without those of rows unless they were asked for.
 
         Raises
         ------
@@ -137,7 +140,10 @@ class ManyTables:
         if self._first is None:
             # Compiling changes the graph that it is given, so that compared is another.
             self._first = _Opened(model)
-            self._compiled = nutpie.compile_pymc_model(opened, var_names=parameter_names(model))
+            names = parameter_names(model)
+            if self.rows:
+                names += [v.name for v in model.free_RVs if v.name not in names]
+            self._compiled = nutpie.compile_pymc_model(opened, var_names=names)
         elif not opened.is_the_same_program_as(self._first):
             raise ValueError(
                 "This table cannot share the program of the first: its menus, clusters, dates or "

@@ -1,0 +1,135 @@
+"""Regressions on many simulated tables: right ones pass, and planted faults are found."""
+
+import os
+import signal
+import sys
+import threading
+
+import numpy as np
+import pymc as pm
+import pytest
+
+from helpers import calibrate, simulate_counts
+from helpers.effects.conditioned import Conditioned
+from helpers.models import ManyTables, masked_regression
+
+REFERENCE = {"reference": "category 1", "progressbar": False, "random_seed": 1}
+QUICK = {"draws": 300, "tune": 300, "chains": 2}
+
+
+def table(totals=(20, 60), clusters=6):
+    return simulate_counts(
+        clusters, 3, 3, unavailable=(0, 0, 0.4), n_range=totals, effects="intercepts", random_seed=1
+    )[0]
+
+
+@pytest.mark.slow
+class TestOneModel:
+    @pytest.fixture(scope="class")
+    def found(self):
+        return calibrate(table(), effects="pooled", simulations=60, sampling=QUICK, **REFERENCE)
+
+    def test_that_is_right_passes(self, found):
+        assert found.right, found.table
+        assert found.positions.shape == (60, 100, 3)
+        assert list(found.table.index) == ["intercept", "log likelihood"]
+        assert found.ranks.columns.get_level_values("element").tolist()[0] == "category 2"
+        assert (found.simulations["refused"] == "").all()
+
+    def test_gives_the_same_in_other_processes(self, found):
+        distributed = pytest.importorskip("distributed")
+        with (
+            distributed.LocalCluster(2, threads_per_worker=1, dashboard_address=None) as cluster,
+            distributed.Client(cluster) as client,
+        ):
+            pids = list(client.run(os.getpid).values())
+            # One worker dies while it works; its nanny starts another, and its tasks are repeated.
+            killer = threading.Timer(20, os.kill, (pids[0], signal.SIGKILL))
+            killer.start()
+            elsewhere = calibrate(
+                table(), effects="pooled", simulations=60, sampling=QUICK, client=client,
+                **REFERENCE,
+            )  # fmt: skip
+            killer.cancel()
+            assert pids[0] not in client.run(os.getpid).values()
+        np.testing.assert_array_equal(elsewhere.positions, found.positions)
+
+
+@pytest.mark.slow
+class TestPlantedFaults:
+    def verdicts(self, data=None, simulations=100, **options):
+        options = {"sampling": QUICK} | REFERENCE | options
+        found = calibrate(data or table(), simulations=simulations, **options)
+        return (
+            found.table["verdict"]
+            .drop(
+                [name for name in found.table.index if found.table.loc[name, "verdict"] == "right"]
+            )
+            .to_dict()
+        )
+
+    def test_a_likelihood_without_menus(self):
+        found = self.verdicts(
+            effects="pooled", availability="ignored", truth={"availability": "known"}
+        )
+        assert "intercept" in found
+
+    def test_a_prior_twice_as_wide(self):
+        # Where a table says little, the posterior is nearly the prior.
+        def wide(name, **kwargs):
+            return pm.Normal(name, 0, 3, **kwargs)
+
+        def narrow(name, **kwargs):
+            return pm.Normal(name, 0, 1.5, **kwargs)
+
+        found = self.verdicts(
+            table(totals=(1, 2), clusters=2),
+            effects="pooled",
+            priors={"intercept": wide},
+            truth={"priors": {"intercept": narrow}},
+        )
+        assert found.get("intercept") == "too wide"
+
+    def test_a_wrong_jacobian(self, monkeypatch):
+        right = Conditioned.log_jac_det
+        monkeypatch.setattr(
+            Conditioned, "log_jac_det", lambda self, *args: 0.0 * right(self, *args)
+        )
+        assert "intercept_spread" in self.verdicts(effects="intercepts")
+
+    def test_a_posterior_that_is_its_prior(self, monkeypatch):
+        def prior_only(self, data, random_seed, **sampling):
+            model = masked_regression(data, **self.options)
+            draws = pm.sample_prior_predictive(
+                200, model, random_seed=random_seed, var_names=["intercept"]
+            )
+            draws["posterior"] = draws["prior"]
+            draws["sample_stats"] = draws["prior"].to_dataset().rename(intercept="diverging")
+            return model, draws
+
+        monkeypatch.setattr(ManyTables, "fit", prior_only)
+        assert self.verdicts(effects="pooled") == {"log likelihood": "too low"}
+
+
+class TestRefusals:
+    def test_no_reference(self):
+        with pytest.raises(ValueError, match="Name the reference"):
+            calibrate(table(), effects="pooled")
+
+    def test_a_prior_that_cannot_be_drawn_from(self):
+        def flat(name, **kwargs):
+            return pm.Flat(name, **kwargs)
+
+        with pytest.raises(ValueError, match="cannot be drawn from"):
+            calibrate(table(), effects="pooled", priors={"intercept": flat}, **REFERENCE)
+
+    def test_a_scheduler_that_does_not_answer(self, monkeypatch):
+        pytest.importorskip("distributed")
+        monkeypatch.setattr("helpers.diagnostics.spread.SECONDS_TO_CONNECT", 1)
+        with pytest.raises(ValueError, match="No Dask scheduler answers"):
+            calibrate(table(), effects="pooled", client="tcp://127.0.0.1:9", **REFERENCE)
+
+    def test_without_dask_says_what_to_install(self, monkeypatch):
+        monkeypatch.setitem(sys.modules, "distributed", None)
+        with pytest.raises(ImportError, match="pip install"):
+            calibrate(table(), effects="pooled", client="local", **REFERENCE)
