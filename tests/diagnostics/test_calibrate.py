@@ -8,27 +8,35 @@ import threading
 import numpy as np
 import pymc as pm
 import pytest
+import xarray as xr
+from pymc.logprob.transforms import LogTransform
 
 from helpers import calibrate, simulate_counts
-from helpers.effects.conditioned import Conditioned
 from helpers.models import ManyTables, masked_regression
 
 REFERENCE = {"reference": "category 1", "progressbar": False, "random_seed": 1}
 QUICK = {"draws": 300, "tune": 300, "chains": 2}
 
 
-def table(totals=(20, 60), clusters=6):
+def table(totals=(20, 60), clusters=6, dates=3):
     return simulate_counts(
-        clusters, 3, 3, unavailable=(0, 0, 0.4), n_range=totals, effects="intercepts", random_seed=1
+        clusters,
+        dates,
+        3,
+        unavailable=(0, 0, 0.4),
+        n_range=totals,
+        effects="intercepts",
+        random_seed=1,
     )[0]
+
+
+@pytest.fixture(scope="module")
+def found():
+    return calibrate(table(), effects="pooled", simulations=60, sampling=QUICK, **REFERENCE)
 
 
 @pytest.mark.slow
 class TestOneModel:
-    @pytest.fixture(scope="class")
-    def found(self):
-        return calibrate(table(), effects="pooled", simulations=60, sampling=QUICK, **REFERENCE)
-
     def test_that_is_right_passes(self, found):
         assert found.right, found.table
         assert found.positions.shape == (60, 100, 3)
@@ -44,7 +52,7 @@ class TestOneModel:
         ):
             pids = list(client.run(os.getpid).values())
             # One worker dies while it works; its nanny starts another, and its tasks are repeated.
-            killer = threading.Timer(20, os.kill, (pids[0], signal.SIGKILL))
+            killer = threading.Timer(9, os.kill, (pids[0], signal.SIGKILL))
             killer.start()
             elsewhere = calibrate(
                 table(), effects="pooled", simulations=60, sampling=QUICK, client=client,
@@ -83,19 +91,19 @@ class TestPlantedFaults:
             return pm.Normal(name, 0, 1.5, **kwargs)
 
         found = self.verdicts(
-            table(totals=(1, 2), clusters=2),
+            table(totals=(1, 1), clusters=2, dates=1),
             effects="pooled",
             priors={"intercept": wide},
             truth={"priors": {"intercept": narrow}},
         )
-        assert found.get("intercept") == "too wide"
+        # Ranks of the intercepts alone do not show it with so few simulations.
+        assert found == {"log likelihood": "too high"}
 
     def test_a_wrong_jacobian(self, monkeypatch):
-        right = Conditioned.log_jac_det
-        monkeypatch.setattr(
-            Conditioned, "log_jac_det", lambda self, *args: 0.0 * right(self, *args)
-        )
-        assert "intercept_spread" in self.verdicts(effects="intercepts")
+        # Counted twice: with none at all a spread would have no proper posterior.
+        right = LogTransform.log_jac_det
+        monkeypatch.setattr(LogTransform, "log_jac_det", lambda *args: 2 * right(*args))
+        assert self.verdicts(effects="intercepts")["intercept_spread"] == "too high"
 
     def test_a_posterior_that_is_its_prior(self, monkeypatch):
         def prior_only(self, data, random_seed, **sampling):
@@ -103,9 +111,10 @@ class TestPlantedFaults:
             draws = pm.sample_prior_predictive(
                 200, model, random_seed=random_seed, var_names=["intercept"]
             )
-            draws["posterior"] = draws["prior"]
-            draws["sample_stats"] = draws["prior"].to_dataset().rename(intercept="diverging")
-            return model, draws
+            two = draws["prior"].to_dataset().isel(chain=[0, 0])
+            return model, xr.DataTree.from_dict(
+                {"posterior": two, "sample_stats": two.rename(intercept="diverging") > np.inf}
+            )
 
         monkeypatch.setattr(ManyTables, "fit", prior_only)
         assert self.verdicts(effects="pooled") == {"log likelihood": "too low"}

@@ -19,7 +19,7 @@ from helpers.data.counts import CategoryCounts
 from helpers.diagnostics.calibration import FALSE_ALARMS, Calibration, rank_in_draws
 from helpers.diagnostics.convergence import check_convergence
 from helpers.diagnostics.spread import mapped, with_progress
-from helpers.models import ManyTables, masked_regression
+from helpers.models import AnotherProgramError, ManyTables, masked_regression
 from helpers.predict.draws import value_by_draw
 
 __all__ = ["calibrate"]
@@ -27,7 +27,7 @@ __all__ = ["calibrate"]
 JOINT = "log likelihood"
 SAMPLING = {"draws": 1_000, "tune": 500, "chains": 4, "cores": 1, "target_accept": 0.9}
 # Programs that were compiled in this process, by call of `calibrate`.
-_COMPILED: dict[str, ManyTables] = {}
+_COMPILED: dict[str, list[ManyTables]] = {}
 _ONE_AT_A_TIME = threading.Lock()
 
 
@@ -200,14 +200,9 @@ def _simulation(task: tuple[_Call, int, np.ndarray, xr.Dataset]) -> dict[str, An
     with _ONE_AT_A_TIME, warnings.catch_warnings():
         # A category that nobody chose is said of tables that somebody has, not of simulated ones.
         warnings.simplefilter("ignore", UserWarning)
-        if call.key not in _COMPILED:
-            _COMPILED.clear()
-            _COMPILED[call.key] = ManyTables(rows=True, **call.options)
         table = dataclasses.replace(call.data, counts=counts)
         try:
-            model, draws = _COMPILED[call.key].fit(
-                table, **call.sampling, random_seed=int(draw_seed)
-            )
+            model, draws = _fit(call, table, int(draw_seed))
         except ValueError as error:
             return out | {"refused": str(error)}
         posterior = draws["posterior"].to_dataset()[[v.name for v in model.free_RVs]]
@@ -225,6 +220,22 @@ def _simulation(task: tuple[_Call, int, np.ndarray, xr.Dataset]) -> dict[str, An
         "ess": gate["ess_bulk"].min(),
         "divergences": int(draws["sample_stats"]["diverging"].sum()),
     }
+
+
+def _fit(call: _Call, table: CategoryCounts, seed: int) -> tuple[pm.Model, xr.DataTree]:
+    """Fit one table with a program that is there already, or with a new one if none will do."""
+    if call.key not in _COMPILED:
+        _COMPILED.clear()
+        _COMPILED[call.key] = []
+    programs = _COMPILED[call.key]
+    for program in programs:
+        try:
+            return program.fit(table, **call.sampling, random_seed=seed)
+        except AnotherProgramError:
+            # Where menus are unknown, the zeros of a table decide about its program.
+            continue
+    programs.append(ManyTables(rows=True, **call.options))
+    return programs[-1].fit(table, **call.sampling, random_seed=seed)
 
 
 def _columns(truth: xr.Dataset, posterior: xr.Dataset, name: str, some: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from helpers.models.design import (
 )
 from helpers.models.impossible_zeros import ask_about_zeros, impossible_zeros, sure_reference
 from helpers.models.likelihood import choose_likelihood, choose_scatter
-from helpers.models.many_tables import ManyTables
+from helpers.models.many_tables import AnotherProgramError, ManyTables
 from helpers.models.names import parameter_names
 from helpers.models.nests import nest_of_categories
 from helpers.models.options import CHOICES, RULES, Options, Rule
@@ -23,6 +23,7 @@ from helpers.models.priors import BY_CONTRAST, DEFAULT_PRIORS, Priors, used_prio
 from helpers.models.regression import masked_regression
 
 __all__ = [
+    "AnotherProgramError",
     "BY_CONTRAST",
     "CHOICES",
     "DEFAULT_PRIORS",

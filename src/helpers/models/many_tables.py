@@ -15,7 +15,11 @@ from helpers.data.counts import CategoryCounts
 from helpers.models.names import parameter_names
 from helpers.models.regression import masked_regression
 
-__all__ = ["ManyTables"]
+__all__ = ["AnotherProgramError", "ManyTables"]
+
+
+class AnotherProgramError(ValueError):
+    """Raised when a table needs another program than the one that is compiled."""
 
 
 class _Opened:
@@ -130,8 +134,8 @@ class ManyTables:
 
         Raises
         ------
-        ValueError
-            If the table needs another program than the first.
+        AnotherProgramError
+            If the table needs another program than the first; it is a ValueError.
         """
         import nutpie  # takes a second, and only studies need it
 
@@ -145,7 +149,7 @@ class ManyTables:
                 names += [v.name for v in model.free_RVs if v.name not in names]
             self._compiled = nutpie.compile_pymc_model(opened, var_names=names)
         elif not opened.is_the_same_program_as(self._first):
-            raise ValueError(
+            raise AnotherProgramError(
                 "This table cannot share the program of the first: its menus, clusters, dates or "
                 "categories differ. Compile another `ManyTables` for it."
             )
