@@ -2,6 +2,7 @@
 
 from helpers.data import (
     CategoryCounts,
+    count_choices,
     draw_counts,
     read_counts,
     shares_on_menu,
@@ -55,6 +56,7 @@ __all__ = [
     "check_recovery",
     "choose_reference",
     "correlated_effects",
+    "count_choices",
     "draw_counts",
     "elasticities",
     "interval",

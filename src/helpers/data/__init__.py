@@ -1,5 +1,6 @@
 """Tables of counts: read, checked, simulated."""
 
+from helpers.data.choices import BAD_CHOICES, count_choices
 from helpers.data.counts import CategoryCounts
 from helpers.data.dates import dates_in_order, parse_dates
 from helpers.data.messages import listing, require_choice, require_known
@@ -11,9 +12,11 @@ from helpers.data.terms import Terms
 
 __all__ = [
     "ACCEPTABLE",
+    "BAD_CHOICES",
     "CategoryCounts",
     "Suspicion",
     "Terms",
+    "count_choices",
     "dates_in_order",
     "draw_counts",
     "listing",
