@@ -1,5 +1,7 @@
 """Single choices to counts: against pandas, on each form of a menu, and what is refused."""
 
+import shutil
+
 import ibis
 import numpy as np
 import pandas as pd
@@ -193,3 +195,29 @@ class TestRefusals:
     def test_no_file(self, tmp_path):
         with pytest.raises(FileNotFoundError, match="no file"):
             count_choices(tmp_path / "none.parquet", choice="a", menu="b", by="c")
+
+
+@pytest.mark.second_seed
+@pytest.mark.skipif(shutil.which("java") is None, reason="Spark needs Java")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_the_same_expression_on_spark(tmp_path):
+    sql = pytest.importorskip("pyspark.sql", reason="pip install 'not-on-the-menu[spark]'")
+    frame, on = log()
+    pq.write_table(with_lists(frame, on, np.random.default_rng(2)), tmp_path / "log.parquet")
+    pq.write_table(with_offers(frame, on), tmp_path / "offers.parquet")
+    pq.write_table(with_flags(frame, on), tmp_path / "flags.parquet")
+    session = (
+        sql.SparkSession.builder.master("local[1]")
+        .config("spark.ui.enabled", "false")
+        .config("spark.sql.shuffle.partitions", "2")
+        .config("spark.sql.warehouse.dir", str(tmp_path / "warehouse"))
+        .getOrCreate()
+    )
+    spark = ibis.pyspark.connect(session)
+    given = {"choice": "bought", "by": KEYS, "backend": spark}
+    same(count_choices(tmp_path / "log.parquet", menu="shelf", **given), frame, on, KEYS)
+    same(count_choices(tmp_path / "flags.parquet", menu=FLAGS, **given), frame, on, KEYS)
+    offered = {"menu": "product", "offers": tmp_path / "offers.parquet", "on": KEYS}
+    same(count_choices(tmp_path / "log.parquet", **offered, **given), frame, on, KEYS)
+    session.stop()

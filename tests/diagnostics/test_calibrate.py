@@ -134,7 +134,7 @@ class TestRefusals:
 
     def test_a_scheduler_that_does_not_answer(self, monkeypatch):
         pytest.importorskip("distributed")
-        monkeypatch.setattr("helpers.diagnostics.spread.SECONDS_TO_CONNECT", 1)
+        monkeypatch.setattr("helpers.diagnostics._spread.SECONDS_TO_CONNECT", 1)
         with pytest.raises(ValueError, match="No Dask scheduler answers"):
             calibrate(table(), effects="pooled", client="tcp://127.0.0.1:9", **REFERENCE)
 

@@ -280,6 +280,12 @@ def test_intervals_of_the_coverage_study_contain_the_truth_as_often_as_they_say(
     assert (study["error"] < 0.06).all() and (study["refused"] == 0).all()
 
 
+def test_counting_at_scale_is_about_as_fast_as_the_same_query_by_hand():
+    table = pd.read_csv(DATA / "choices_at_scale.csv").set_index("lines")
+    assert table.loc[100_000_000, "count_choices"] <= 1.5 * table.loc[100_000_000, "duckdb"]
+    assert table.index.is_monotonic_increasing and (table["rows"] <= 200 * 52 * 2**5).all()
+
+
 def test_codings_have_the_plain_shares_of_their_tables(votes, alternative, table):
     codings = pd.read_csv(DATA / "spain_codings.csv", parse_dates=["date"])
     assert codings["latent"].between(codings["low"], codings["high"]).all()

@@ -213,7 +213,7 @@ def _bad(
     lines: pd.DataFrame, menus: np.ndarray, on_menu: pd.DataFrame, names: list[str], n_keys: int
 ) -> np.ndarray:
     """Kind of defect of each line, empty if it has none."""
-    chosen = pd.Index(names).get_indexer(lines["choice"])
+    chosen = pd.Index(names).get_indexer(pd.Index(lines["choice"]))
     known = on_menu.reindex(columns=names, fill_value=False).to_numpy()
     strangers = on_menu.drop(columns=names, errors="ignore").any(axis=1).to_numpy()
     no_menu = menus < 0
@@ -279,7 +279,7 @@ def _counted(
     row = keys.groupby([*by, BETWEEN], sort=True, observed=True).ngroup().to_numpy()
     _, first = np.unique(row, return_index=True)
     counts = np.zeros((len(first), len(names)), dtype=np.int64)
-    chosen = pd.Index(names).get_indexer(lines["choice"])
+    chosen = pd.Index(names).get_indexer(pd.Index(lines["choice"]))
     np.add.at(counts, (row, chosen), lines["n"].to_numpy())
     frame = keys.iloc[first].drop(columns=BETWEEN).reset_index(drop=True)
     frame = pd.concat([frame, pd.DataFrame(counts, columns=names)], axis=1)

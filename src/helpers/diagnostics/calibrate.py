@@ -16,10 +16,11 @@ import xarray as xr
 from pytensor.compile.mode import Mode
 
 from helpers.data.counts import CategoryCounts
+from helpers.diagnostics._spread import mapped, with_progress
 from helpers.diagnostics.calibration import FALSE_ALARMS, Calibration, rank_in_draws
 from helpers.diagnostics.convergence import check_convergence
-from helpers.diagnostics.spread import mapped, with_progress
-from helpers.models import AnotherProgramError, ManyTables, masked_regression
+from helpers.models.many_tables import AnotherProgramError, ManyTables
+from helpers.models.regression import masked_regression
 from helpers.predict.draws import value_by_draw
 
 __all__ = ["calibrate"]
@@ -104,7 +105,9 @@ def calibrate(
     Examples
     --------
     >>> from helpers import calibrate, simulate_counts
-    >>> data, _ = simulate_counts(5, 2, 3, unavailable=(0, 0, 0.4), n_range=(20, 60), random_seed=1)
+    >>> data, _ = simulate_counts(
+    ...     5, 2, 3, unavailable=(0, 0, 0.4), n_range=(20, 60), effects="pooled", random_seed=1
+    ... )
     >>> found = calibrate(
     ...     data, effects="pooled", reference="category 1", simulations=20, progressbar=False,
     ...     sampling={"draws": 200, "tune": 200, "chains": 2}, random_seed=1,

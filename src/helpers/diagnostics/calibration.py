@@ -146,7 +146,9 @@ class Calibration:
     def ranks(self) -> pd.DataFrame:
         """Ranks of the truths, 0 to L, by simulation and quantity."""
         elements = [""] * len(self.names) if self.elements is None else self.elements
-        columns = pd.MultiIndex.from_arrays([self.names, elements], names=["parameter", "element"])
+        columns = pd.MultiIndex.from_arrays(
+            [[*self.names], [*elements]], names=["parameter", "element"]
+        )
         return pd.DataFrame(self.positions[:, 0], columns=columns)
 
     @cached_property
@@ -200,7 +202,7 @@ class Calibration:
         p = np.stack(at_least, axis=1) / len(order)
         family = (p.min(axis=1)[:, None] <= p[0]).mean(axis=0)
         lines = []
-        for i, name in enumerate(self._statistics):
+        for i, name in enumerate(map(str, self._statistics)):
             of_name = self._elements_of(name)
             middle = (self.positions[:, 0, of_name] + 0.5) / (self.n_draws + 1)
             away = np.abs(middle - 0.5)

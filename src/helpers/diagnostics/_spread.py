@@ -39,7 +39,7 @@ def mapped(client: Any) -> Iterator[Callable[[Callable, Sequence], Iterable]]:
 
     Examples
     --------
-    >>> from helpers.diagnostics.spread import mapped
+    >>> from helpers.diagnostics._spread import mapped
     >>> with mapped(None) as over:
     ...     list(over(abs, [-1, 2]))
     [1, 2]
@@ -102,7 +102,7 @@ def with_progress(results: Iterable, total: int, shown: bool = True) -> Iterator
 
     Examples
     --------
-    >>> from helpers.diagnostics.spread import with_progress
+    >>> from helpers.diagnostics._spread import with_progress
     >>> list(with_progress([1, 2], 2, shown=False))
     [1, 2]
     """
