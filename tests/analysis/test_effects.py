@@ -126,6 +126,15 @@ def test_steps_of_labels_and_quartiles():
     assert steps[3].end["age"].equals(frame["age"])
 
 
+def test_quartiles_are_over_the_rows_that_were_added_up():
+    frame = pd.DataFrame({"age": [20.0, 20, 20, 20, 30, 40, 50, 60]})
+    added = pd.DataFrame({"age": [20.0, 30, 40, 50, 60]})
+    given = {"sd": np.array([1.0]), "quartiles": True}
+    names = [step.name for step in predictor_steps(frame, **given)]
+    assert [s.name for s in predictor_steps(added, **given)] != names
+    assert [s.name for s in predictor_steps(added, **given, weights=[4, 1, 1, 1, 1])] == names
+
+
 @pytest.mark.parametrize("formula", [None, "region * heat"])
 def test_labels_and_formulas(formula, prior_of, tables_of):
     rng = np.random.default_rng(1)

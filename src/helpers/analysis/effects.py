@@ -33,7 +33,11 @@ class Step(NamedTuple):
 
 
 def predictor_steps(
-    predictors: pd.DataFrame, sd: np.ndarray, *, quartiles: bool = False
+    predictors: pd.DataFrame,
+    sd: np.ndarray,
+    *,
+    quartiles: bool = False,
+    weights: np.ndarray | None = None,
 ) -> list[Step]:
     """
     Steps that the effects of predictors are told by.
@@ -52,6 +56,8 @@ def predictor_steps(
     quartiles : bool
         Whether numbers are moved from the lower to the upper quartile instead, as it suits
         formulas: a curve has no slope to tell, and a spline ends where the data do.
+    weights : numpy.ndarray of int, shape (R,), optional
+        How many rows of the original table each row stands for; quartiles are over these.
 
     Returns
     -------
@@ -91,7 +97,8 @@ def predictor_steps(
             continue
         values = np.unique(x)
         if quartiles:
-            lower, upper = np.quantile(x, [0.25, 0.75]) if len(values) > 2 else values
+            every = np.repeat(x, 1 if weights is None else weights)
+            lower, upper = np.quantile(every, [0.25, 0.75]) if len(values) > 2 else values
             if lower == upper:
                 lower, upper = values[[0, -1]]
             steps.append(between(lower, upper))

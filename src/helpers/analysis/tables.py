@@ -121,7 +121,9 @@ def all_tables(
     steps = []
     if len(data.predictors.columns):
         curved = choice.formula is not None
-        steps = predictor_steps(data.predictors, _deviations(data), quartiles=curved)
+        steps = predictor_steps(
+            data.predictors, _deviations(data), quartiles=curved, weights=data.row_weights
+        )
     say("Averaging over the rows")
     draws = take_draws(
         choice, model, idata, given or None, step_tables(steps), random_seed=random_seed
