@@ -47,7 +47,7 @@ class TestOneModel:
     def test_gives_the_same_in_other_processes(self, found):
         distributed = pytest.importorskip("distributed")
         with (
-            distributed.LocalCluster(2, threads_per_worker=1, dashboard_address=None) as cluster,
+            distributed.LocalCluster(2, threads_per_worker=1, dashboard_address=":0") as cluster,
             distributed.Client(cluster) as client,
         ):
             pids = list(client.run(os.getpid).values())

@@ -56,7 +56,7 @@ def mapped(client: Any) -> Iterator[Callable[[Callable, Sequence], Iterable]]:
     if isinstance(client, str) and client == "local":
         # One thread each: compiled programs are not shared between threads.
         with (
-            distributed.LocalCluster(threads_per_worker=1, dashboard_address=None) as cluster,
+            distributed.LocalCluster(threads_per_worker=1, dashboard_address=":0") as cluster,
             distributed.Client(cluster) as own,
         ):
             yield _over(own, distributed)
