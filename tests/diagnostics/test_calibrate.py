@@ -64,6 +64,7 @@ class TestOneModel:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Kept, but take note")
 class TestPlantedFaults:
     def verdicts(self, data=None, simulations=100, **options):
         options = {"sampling": QUICK} | REFERENCE | options

@@ -280,6 +280,15 @@ def test_intervals_of_the_coverage_study_contain_the_truth_as_often_as_they_say(
     assert (study["error"] < 0.06).all() and (study["refused"] == 0).all()
 
 
+def test_calibration_has_every_model_once_and_no_verdict_unexplained():
+    table = pd.read_csv(DATA / "calibration.csv")
+    assert set(table["model"]) <= set(load(DATA / "build" / "calibration.py").MODELS)
+    assert not table.duplicated(["model", "parameter"]).any()
+    assert set(table.loc[table["parameter"] == "log likelihood", "model"]) == set(table["model"])
+    assert (table["simulations"] == 200).all() and (table["refused"] == 0).all()
+    assert (table["verdict"] == "right").all()
+
+
 def test_counting_at_scale_is_about_as_fast_as_the_same_query_by_hand():
     table = pd.read_csv(DATA / "choices_at_scale.csv").set_index("lines")
     assert table.loc[100_000_000, "count_choices"] <= 1.5 * table.loc[100_000_000, "duckdb"]

@@ -99,13 +99,13 @@ def count_choices(
     >>> from helpers import count_choices
     >>> log = pa.table({
     ...     "shop": ["a", "a", "a", "b"],
-    ...     "bought": ["tea", "tea", "milk", "milk"],
+    ...     "bought": ["tea", "tea", "ale", "milk"],
     ...     "shelf": [["tea", "milk"], ["milk", "tea"], ["milk", "ale"], ["tea", "milk"]],
     ... })
     >>> counted = count_choices(ibis.memtable(log), choice="bought", menu="shelf", by="shop")
     >>> print(counted.to_frame().to_string(index=False))
     shop  ale  milk  tea
-       a    0     1 <NA>
+       a    1     0 <NA>
        a <NA>     0    2
        b <NA>     1    0
     """
