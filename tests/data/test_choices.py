@@ -106,6 +106,16 @@ class TestCounts:
         for source in (files, tmp_path / "*.parquet", str(tmp_path / "part_*.parquet")):
             same(count_choices(source, choice="bought", menu="shelf", by=KEYS), frame, on, KEYS)
 
+    def test_do_not_depend_on_the_order_of_the_lines(self):
+        frame, on = log()
+        table = with_lists(frame, on)
+        turned = table.take(np.random.default_rng(3).permutation(len(frame)))
+        one, other = (
+            count_choices(ibis.memtable(t), choice="bought", menu="shelf", by=KEYS).to_frame()
+            for t in (table, turned)
+        )
+        pd.testing.assert_frame_equal(one, other)
+
     def test_further_columns_are_predictors(self):
         frame, on = log()
         frame["discount"] = (frame["day"] > 2).astype(float)

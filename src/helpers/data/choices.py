@@ -197,7 +197,8 @@ def _as_text(menu: Any) -> Any:
 
 def _menus_of_text(text: pd.Series) -> tuple[np.ndarray, pd.DataFrame]:
     """Number of each line's menu, -1 for none, and the categories of each menu."""
-    codes, different = pd.factorize(text.replace("", None))
+    # Sorted: the backend returns lines in any order, and rows must not depend on it.
+    codes, different = pd.factorize(text.replace("", None), sort=True)
     return codes, pd.Series(different).str.get_dummies(BETWEEN).astype(bool)
 
 
