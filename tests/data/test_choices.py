@@ -169,6 +169,16 @@ class TestBadLines:
                 accept=kinds[:-1],
             )  # fmt: skip
 
+    def test_do_not_turn_whole_numbers_into_others(self):
+        frame, on = log(60)
+        lines = with_lists(frame, on).to_pylist()
+        lines[0]["day"] = None
+        table = ibis.memtable(pa.Table.from_pylist(lines))
+        with pytest.warns(UserWarning, match="Left out"):
+            counted = count_choices(table, choice="bought", menu="shelf", by="day", accept="no_key")
+        assert list(counted.cluster.categories) == [1, 2, 3, 4]
+        assert pd.api.types.is_integer_dtype(counted.cluster.categories)
+
     def test_without_an_offer_have_no_menu(self):
         frame, on = log()
         offers = with_offers(frame, on).filter(pa.compute.field("shop") != "shop 1")

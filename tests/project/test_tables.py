@@ -280,7 +280,7 @@ def test_intervals_of_the_coverage_study_contain_the_truth_as_often_as_they_say(
     assert (study["error"] < 0.06).all() and (study["refused"] == 0).all()
 
 
-def test_calibration_has_every_model_once_and_no_verdict_unexplained():
+def test_calibration_has_each_of_its_models_once_and_finds_them_right():
     table = pd.read_csv(DATA / "calibration.csv")
     assert set(table["model"]) <= set(load(DATA / "build" / "calibration.py").MODELS)
     assert not table.duplicated(["model", "parameter"]).any()

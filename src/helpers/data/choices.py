@@ -122,7 +122,9 @@ def count_choices(
         warnings.simplefilter("ignore", DeprecationWarning)
         table = _as_table(source, backend)
         shelves = None if offers is None else _as_table(offers, backend)
-        lines = _alike(table, choice, menu, by, shelves, list(on)).to_pyarrow().to_pandas()
+        lines = _alike(table, choice, menu, by, shelves, list(on)).to_pyarrow()
+    # Whole numbers stay whole where others of their column are missing.
+    lines = lines.to_pandas(integer_object_nulls=True)
     if isinstance(menu, str):
         menus, on_menu = _menus_of_text(lines["menu"])
         on_menu = on_menu[natsorted(on_menu.columns)]
@@ -136,7 +138,7 @@ def count_choices(
     if not good.any():
         raise ValueError("No choice is left to count.")
     available = on_menu.reindex(columns=names, fill_value=False).to_numpy()
-    return _counted(lines[good], menus[good], available, names, by)
+    return _counted(lines[good].infer_objects(), menus[good], available, names, by)
 
 
 def _as_table(source: Any, backend: Any) -> "ibis.Table":

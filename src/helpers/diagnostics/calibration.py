@@ -105,6 +105,9 @@ class Calibration:
     its applications in goodness-of-fit evaluation and multiple sample comparison. Statistics and
     Computing, 32, 32.
 
+    Westfall, P. H., & Young, S. S. (1993). Resampling-based multiple testing: Examples and methods
+    for p-value adjustment. Wiley.
+
     Examples
     --------
     Posteriors that are half as wide as they should be:
