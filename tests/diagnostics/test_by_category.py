@@ -90,6 +90,27 @@ class TestVerdicts:
 
 
 class TestIngredients:
+    def test_hundreds_of_categories_have_the_false_alarms_of_ten(self, rng):
+        """Two in a hundred each, and more, would be ten or so of 300."""
+        logits = rng.normal(size=300)
+
+        def counts(size):
+            weights = np.exp(logits + rng.normal(0, 0.3, size=(*size, 300)))
+            return rng.multinomial(20_000, weights / weights.sum(axis=-1, keepdims=True))
+
+        observed, predicted = counts((40,)), counts((400, 40))
+        table = category_checks(observed, np.ones(observed.shape, bool), predicted, random_seed=1)
+        assert (~table["verdict"].isin(["fits", "too few to tell"])).sum() <= 2
+        # Ten of them by themselves are judged as any ten.
+        worst = table["inside_89"].argsort()[:10]
+        few = category_checks(
+            observed[:, worst],
+            np.ones((40, 10), bool),
+            predicted[:, :, worst],
+            random_seed=1,
+        )
+        assert (few["verdict"] == "more").sum() >= 1
+
     def test_inside_shares_are_those_of_quantiles(self, rng):
         """Continuous counts have no ties, so the PIT is inside where the quantiles are."""
         observed, predicted = rng.normal(size=(200, 3)), rng.normal(size=(999, 200, 3))

@@ -110,6 +110,14 @@ class TestConditionedRows:
             RowScatter("x", MEAN, SD, df, reference=reference, transform=transform)
         assert_changes_variables(model, "x", lambda x: log_density(x, reference, df).sum())
 
+    @pytest.mark.parametrize("df", [None, 4.5])
+    def test_and_so_does_any_direction(self, df):
+        along = np.random.default_rng(6).normal(size=(ROWS, CATEGORIES - 1))
+        transform = ConditionedRows(*pilot("right"), 1, along)
+        with pm.Model() as model:
+            RowScatter("x", MEAN, SD, df, reference=1, transform=transform)
+        assert_changes_variables(model, "x", lambda x: log_density(x, 1, df).sum())
+
     def test_good_constants_make_it_standard_normal(self):
         """Of two categories the expansion, if exact, gives N(0, 1) a posteriori."""
         h, b, mean, v = 4.0, 2.0, 0.7, 0.25
@@ -133,3 +141,7 @@ class TestConditionedRows:
     def test_impossible_pilots_are_refused(self, change, message):
         with pytest.raises(ValueError, match=message):
             ConditionedRows(*change(*pilot("right")), 0)
+
+    def test_a_direction_of_another_shape_is_refused(self):
+        with pytest.raises(ValueError, match="direction must have shape"):
+            ConditionedRows(*pilot("right"), 0, np.ones((ROWS, CATEGORIES)))

@@ -244,6 +244,59 @@ TROUBLES = [
 ]
 
 
+class TestManyCategories:
+    """All contrasts share the reference, or the row's base: one direction far wider than the rest."""
+
+    def scattering(self, off=0.0):
+        rng = np.random.default_rng(4)
+        shape, tau = (60, 40), rng.uniform(0.2, 0.5, 40)
+        level = rng.normal(0, 0.5, 40)
+        available = rng.random(shape) >= off
+        available[:, 0] = True
+        share = np.exp(np.where(available, level + tau * rng.normal(size=shape), -np.inf))
+        counts = rng.multinomial(4_000, share / share.sum(axis=1, keepdims=True))
+        one_cluster, ones = np.zeros(60, dtype=int), np.ones((60, 1))
+        return counts, available, one_cluster, ones
+
+    def test_a_clusters_contrasts_share_the_references_error(self):
+        """
+        Counts so many that rows are as good as seen: contrasts of R rows have the covariance
+        (diag(tau^2) + tau_ref^2) / R.
+        """
+        counts, available, cluster, ones = self.scattering()
+        found = expand_scattered(100_000 * counts, available, cluster, 1, 3, ones)
+        covariance = found.spread[3] ** 2 + np.diag(np.delete(found.spread, 3) ** 2)
+        scale = np.sqrt(np.diag(covariance))
+        coupling = found.by_cluster.coupling[0]
+        np.testing.assert_allclose(
+            coupling @ coupling.T, covariance / np.outer(scale, scale), rtol=0.02, atol=0.01
+        )
+
+    def test_a_row_moves_along_the_widest_direction(self):
+        """Against the eigenvectors of the row's whole covariance."""
+        counts, available, cluster, ones = self.scattering(off=0.2)
+        found = expand_scattered(counts, available, cluster, 1, 3, ones)
+        rows, n = found.rows, 4_000
+        for i in range(0, 60, 7):
+            others = np.delete(np.arange(40), rows.base[i])
+            smoothed = np.where(available[i], counts[i] + 0.5, 0)
+            share = smoothed[others] / smoothed.sum()
+            prior = np.diag(found.spread[others] ** 2) + found.spread[rows.base[i]] ** 2
+            precision = n * (np.diag(share) - np.outer(share, share)) + np.linalg.inv(prior)
+            own = np.sqrt(rows.information[i] + 1 / np.diag(prior))
+            values, vectors = np.linalg.eigh(np.outer(own, own) * np.linalg.inv(precision))
+            along = rows.along[i]
+            stretch = 1 + along @ along
+            assert stretch == pytest.approx(np.sqrt(values[-1]), rel=0.02) and stretch > 1.5
+            cosine = along @ vectors[:, -1] / np.linalg.norm(along)
+            assert abs(cosine) > 0.98
+
+    def test_few_categories_need_neither(self):
+        data, _ = table()
+        found = pilot(data)
+        assert found.by_cluster.coupling is None and found.rows.along is None
+
+
 class TestCannotFail:
     @pytest.mark.parametrize("n", [1, 30, 10**9])
     @pytest.mark.parametrize("trouble", TROUBLES, ids=lambda f: f.__name__.replace("_", " "))

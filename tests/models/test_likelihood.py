@@ -35,6 +35,20 @@ class TestLikelihood:
         likelihood, ratio = choose_likelihood(data)
         assert likelihood == "multinomial" and 0.6 < ratio < 1.4
 
+    @pytest.mark.parametrize("seed", range(3))
+    def test_hundreds_of_categories_with_few_clusters_are_not_mistaken_for_scatter(self, seed):
+        """With thousands of degrees of freedom, a tenth too few of them looks like evidence."""
+        data, _ = simulate_counts(
+            n_clusters=6,
+            n_categories=200,
+            unavailable=(0.15,) * 100 + (0.0,) * 100,
+            effects="intercepts",
+            n_range=(2_000, 10_000),
+            random_seed=seed,
+        )
+        likelihood, ratio = choose_likelihood(data, effects="intercepts")
+        assert likelihood == "multinomial" and 0.93 < ratio < 1.1
+
     @pytest.mark.parametrize("seed", range(5))
     @pytest.mark.parametrize("n", [(30, 200), (5_000, 50_000)])
     def test_scatter_is_seen(self, seed, n):

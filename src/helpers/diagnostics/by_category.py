@@ -22,8 +22,9 @@ _EXPECTED_OVER_OBSERVED = (0.92, 1.08)
 _MIN_CELLS = 30
 # Of fewer dates, not even all on one side are beyond chance.
 _MIN_DATES = 6
-# Probability, in each tail, that chance alone leads beyond a bound.
-_TAIL = 0.01
+# Probability, in each tail, that chance alone leads beyond a bound; of more than ten categories, all
+# together have the chances of ten.
+_TAIL, _MANY = 0.01, 10
 
 
 def category_checks(
@@ -97,7 +98,8 @@ def category_checks(
     ratio of totals fails only if it is also outside the 98 % interval that the residuals of its
     rows give (from the data: a model with far too much scatter would excuse any shift); a median of
     dates, only if chance alone would put so many of them on that side of 1 in under 2 % of tables.
-    A category with fewer than 30 cells can fail, but not fit.
+    A category with fewer than 30 cells can fail, but not fit. Of more than ten categories, each has
+    its part of what chance may do with ten: of 400, the 98 % are 99.95 %.
 
     **Error rates.** How many of 100 categories fail, of 400 simulated tables for each figure:
     counts with logistic-normal scatter of standard deviation 0.4, 200 to 20,000 choices in a row,
@@ -121,7 +123,7 @@ def category_checks(
     ================  ====  ====  ====  ====  ====
 
     Far too much scatter is mostly named ``shifted``: it raises the mean of a small share. A table
-    has as many chances of a false alarm as categories. Where counts are so small that the
+    has as many chances of a false alarm as categories, up to ten. Where counts are so small that the
     multinomial's own noise exceeds the scatter, a wrong spread does not show, and a fit says
     nothing of it.
 
@@ -179,12 +181,12 @@ def category_checks(
     expected = predicted.mean(axis=0)
     dates = None if date is None else pd.factorize(np.asarray(date))[0]
 
-    lines = []
+    lines, tail = [], _TAIL * min(1, _MANY / n_categories)
     for k in range(n_categories):
         on = available[:, k]
         inside_50, inside_89 = (share_inside(pit[on, k], prob) for prob in (0.5, 0.89))
         ratio, beyond_chance = _observed_over_expected(
-            counts[on, k], expected[on, k], None if dates is None else dates[on]
+            counts[on, k], expected[on, k], None if dates is None else dates[on], tail
         )
         lines.append(
             {
@@ -192,7 +194,9 @@ def category_checks(
                 "inside_50": inside_50,
                 "inside_89": inside_89,
                 "expected_over_observed": np.inf if ratio == 0 else 1 / ratio,
-                "verdict": _verdict(int(on.sum()), inside_50, inside_89, ratio, beyond_chance),
+                "verdict": _verdict(
+                    int(on.sum()), inside_50, inside_89, ratio, beyond_chance, tail
+                ),
             }
         )
     names = range(n_categories) if categories is None else categories
@@ -285,21 +289,21 @@ def _check_pit(pit: np.ndarray, available: np.ndarray) -> None:
 
 
 def _observed_over_expected(
-    observed: np.ndarray, expected: np.ndarray, date: np.ndarray | None
+    observed: np.ndarray, expected: np.ndarray, date: np.ndarray | None, tail: float
 ) -> tuple[float, bool]:
     """Ratio that is 1 if the level is right, and whether it is off by more than chance."""
     if date is not None and len(present := np.unique(date)) >= _MIN_DATES:
         of_date = ((observed[date == d].sum(), expected[date == d].sum()) for d in present)
         ratios = np.array([_ratio(*totals) for totals in of_date])
         one_side = max((ratios > 1).sum(), (ratios < 1).sum())
-        return float(np.median(ratios)), stats.binom.sf(one_side - 1, len(ratios), 0.5) < 2 * _TAIL
+        return float(np.median(ratios)), stats.binom.sf(one_side - 1, len(ratios), 0.5) < 2 * tail
     ratio = _ratio(observed.sum(), total := expected.sum())
     if not total:
         return ratio, ratio != 1
     # Few large rows may carry the total: they count as so many rows of one size.
     n_equal = max(total**2 / (expected**2).sum(), 2)
     error = ((observed - expected) ** 2).sum() ** 0.5 / total
-    return ratio, abs(ratio - 1) > error * stats.t.ppf(1 - _TAIL, n_equal - 1)
+    return ratio, abs(ratio - 1) > error * stats.t.ppf(1 - tail, n_equal - 1)
 
 
 def _ratio(observed: float, expected: float) -> float:
@@ -307,7 +311,12 @@ def _ratio(observed: float, expected: float) -> float:
 
 
 def _verdict(
-    cells: int, inside_50: float, inside_89: float, ratio: float, beyond_chance: bool
+    cells: int,
+    inside_50: float,
+    inside_89: float,
+    ratio: float,
+    beyond_chance: bool,
+    tail: float,
 ) -> str:
     if not cells:
         return _TOO_FEW
@@ -315,7 +324,7 @@ def _verdict(
     if not 1 / high <= ratio <= 1 / low and beyond_chance:
         return "shifted"
     shares = [(inside_50, 0.5, _INSIDE_50), (inside_89, 0.89, _INSIDE_89)]
-    by_chance = [stats.binom.interval(1 - 2 * _TAIL, cells, prob) for _, prob, _ in shares]
+    by_chance = [stats.binom.interval(1 - 2 * tail, cells, prob) for _, prob, _ in shares]
     ends = [
         (min(bounds[0], chance[0] / cells), max(bounds[1], chance[1] / cells))
         for (_, _, bounds), chance in zip(shares, by_chance, strict=True)

@@ -25,6 +25,8 @@ __all__ = ["expected_seconds", "profile_model"]
 
 _BACKENDS = ("numba", "jax")
 _SAMPLERS = ("nutpie", "pymc")
+# Categories from which trajectories are four times as long, as measured with 400.
+_MANY_CATEGORIES = 100
 # PyMC's names of the settings that both samplers take, and nutpie's.
 _SETTINGS = {"target_accept": "target_accept", "max_treedepth": "maxdepth"}
 
@@ -311,6 +313,11 @@ def expected_seconds(
         n_effects = len(data.cluster.categories) * (data.counts.shape[1] - 1)
         n_effects *= 1 + (data.predictors.shape[1] if effects == "slopes" else 0)
     gradient = 1e-5 + unit * (per_cell * data.counts.size + 4.0 * n_effects)
+    if n_effects and likelihood != "logistic-normal":
+        # All effects of a cluster are conditioned together, by a triangle.
+        gradient += 0.15 * unit * n_effects**2 / len(data.cluster.categories)
     steps = 31 if likelihood == "logistic-normal" or n_effects >= 5_000 else 15
+    if data.counts.shape[1] > _MANY_CATEGORIES:
+        steps = 4 * steps + 3
     parallel = min(4, os.cpu_count() or 1)
     return (draws + 1_000) * 4 / parallel * steps * gradient

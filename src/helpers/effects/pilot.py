@@ -187,12 +187,15 @@ class _ClusterFit:
         )
         inverse = np.linalg.inv(self.hessian)
         spread = np.diagonal(inverse, axis1=1, axis2=2).reshape(self.theta.shape)
-        # What shrinkage leaves of the number of parameters, and those of the population.
-        free = self.theta.size - (self.penalty * spread).sum()
-        self.n_parameters = min(free + self.centre.size, self.theta.size)
+        # What shrinkage leaves of the number of parameters. What it takes goes to the common
+        # value, of which each cluster is one part in C.
+        shrunk = (self.penalty * spread).sum()
+        self.n_parameters = self.theta.size - shrunk * (1 - 1 / self.n_clusters)
         self.centre = self.theta.mean(axis=0, keepdims=True)
-        variance = ((self.theta - self.centre) ** 2 + spread).mean(axis=0, keepdims=True)
-        self.variance = np.clip(variance, 1e-4, 4.0)
+        squares = ((self.theta - self.centre) ** 2 + spread).sum(axis=0, keepdims=True)
+        # Of few clusters the inverse of a mean square is too large, and shrinks too much: three
+        # less of them make it right, as in James and Stein's estimator.
+        self.variance = np.clip(squares / max(self.n_clusters - 3, 1), 1e-4, 4.0)
         self.logits = np.einsum("rd,rdk->rk", self.varying, self.theta[self.cluster]) + self.offset
         if shift is not None:
             shift.fit(self.rows, self.logits, steps)

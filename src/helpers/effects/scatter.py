@@ -148,6 +148,9 @@ class ConditionedRows(Transform):
         A category of each row's menu that was often chosen in it.
     reference : int
         Position of the model's reference.
+    along : numpy.ndarray, shape (R, K - 1), optional
+        a, the direction in which all coordinates of a row move together: with it, what is sampled
+        is s in :math:`t = s + a a's`. It is constant, and any a gives the same posterior.
 
     Raises
     ------
@@ -159,7 +162,12 @@ class ConditionedRows(Transform):
     ndim_supp = 1
 
     def __init__(
-        self, information: ArrayLike, score: ArrayLike, base: ArrayLike, reference: int
+        self,
+        information: ArrayLike,
+        score: ArrayLike,
+        base: ArrayLike,
+        reference: int,
+        along: ArrayLike | None = None,
     ) -> None:
         self.information = np.asarray(information, dtype=float)
         self.score, self.base = np.asarray(score, dtype=float), np.asarray(base, dtype=np.int64)
@@ -168,6 +176,11 @@ class ConditionedRows(Transform):
             raise ValueError(
                 "The pilot's information and score must have shape (R, K - 1) and its base (R,): "
                 f"they have {self.information.shape}, {self.score.shape} and {self.base.shape}."
+            )
+        self.along = None if along is None else np.asarray(along, dtype=float)
+        if self.along is not None and self.along.shape != self.score.shape:
+            raise ValueError(
+                f"The pilot's direction must have shape {self.score.shape}, not {self.along.shape}."
             )
         if not (np.isfinite(self.score).all() and (self.information >= 0).all()):
             raise ValueError("The pilot of rows must be finite, its information 0 or more.")
@@ -180,7 +193,11 @@ class ConditionedRows(Transform):
     ) -> tuple[TensorVariable, TensorVariable]:
         mean, sd = inputs[-3], inputs[-2]
         pilot = self.information, self.score, self.base
-        return row_scatter(value, mean, sd, *pilot, self.reference)
+        if self.along is None:
+            return row_scatter(value, mean, sd, *pilot, self.reference)
+        value = value + self.along * pt.sum(self.along * value, axis=-1, keepdims=True)
+        scatter, log_det = row_scatter(value, mean, sd, *pilot, self.reference)
+        return scatter, log_det + np.log1p((self.along**2).sum(axis=1))
 
     def backward(self, value: TensorVariable, *inputs: Variable) -> TensorVariable:
         return self._loop(value, inputs)[0]
@@ -195,7 +212,11 @@ class ConditionedRows(Transform):
         q = self.information + weight
         from_base = mean[row[:, None], self.free] - mean[row, self.base][:, None]
         own = logits[row[:, None], self.free] - of_base
-        return (own - (self.score + from_base * weight) / q) * pt.sqrt(q)
+        value = (own - (self.score + from_base * weight) / q) * pt.sqrt(q)
+        if self.along is None:
+            return value
+        share = self.along / (1 + (self.along**2).sum(axis=1, keepdims=True))
+        return value - share * pt.sum(self.along * value, axis=-1, keepdims=True)
 
     def log_jac_det(self, value: TensorVariable, *inputs: Variable) -> TensorVariable:
         return self._loop(value, inputs)[1]

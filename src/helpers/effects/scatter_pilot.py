@@ -14,6 +14,9 @@ __all__ = ["RowExpansion", "ScatteredExpansion", "expand_scattered"]
 _NORMAL = 200.0
 # A pilot need only be approximate: it stops when no variance changes by more than this share.
 _SETTLED = 5e-3
+# Categories from which a cluster's effects are coupled: what all contrasts share, the reference,
+# then outweighs what each has of its own.
+_MANY = 30
 
 
 @dataclass(frozen=True)
@@ -34,11 +37,16 @@ class RowExpansion:
     score : numpy.ndarray, shape (R, K - 1)
         :math:`b = h \hat\theta + (y - n p)`, so that the log-likelihood is about
         :math:`b\theta - \tfrac12 h\theta^2`, coordinate by coordinate.
+    along : numpy.ndarray, shape (R, K - 1), optional
+        a of a row whose coordinates move together by what the base scatters: in units of their own
+        standard deviations their covariance is about :math:`(I + a a')^2`. Only for 30 categories
+        and more, where a is long.
     """
 
     base: np.ndarray
     information: np.ndarray
     score: np.ndarray
+    along: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -197,7 +205,7 @@ def expand_scattered(
     return ScatteredExpansion(
         by_cluster=_expand(clusters, weight, residual, reference, free),
         by_date=by_date,
-        rows=_expand_rows(counts, available),
+        rows=_expand_rows(rows),
         spread=np.clip(np.sqrt(rows.variance), 1e-2, 5.0),
         heavy_tails=freedom,
         tail_evidence=evidence,
@@ -256,13 +264,39 @@ def _expand(term, weight, residual, reference, free):
     information = (information + information.mT) / 2
     contrasts = (term.estimate - term.estimate[:, :, [reference]])[:, :, free].transpose(0, 2, 1)
     score = np.einsum("ckpq,ckq->ckp", information, contrasts) + gradient
-    return Quadratic(information, score)
+    coupling = None
+    if len(free) >= _MANY and not term.centred:
+        coupling = _coupling(term, information, reference, free)
+    return Quadratic(information, score, coupling)
 
 
-def _expand_rows(counts, available):
+def _coupling(term, information, reference, free):
+    """Root of the covariance of a cluster's contrasts, in terms of each contrast's own t."""
+    n_groups, n_effects, n_categories = term.estimate.shape
+    shape = (n_groups, n_effects, n_categories, n_effects, n_categories)
+    cov = term.covariance.reshape(shape).transpose(0, 2, 1, 4, 3)
+    cov = (
+        cov
+        - cov[:, [reference]]
+        - cov[:, :, :, [reference]]
+        + cov[:, [reference]][:, :, :, [reference]]
+    )
+    cov = cov[:, free][:, :, :, free]
+    variance = term.variance[0] + term.variance[0][:, [reference]]
+    blocks = information + (1 / variance[:, free].T)[:, :, None] * np.eye(n_effects)
+    # C' for each contrast, with C C' its penalised information.
+    root = np.linalg.cholesky(blocks).mT
+    cov = np.einsum("ckpq,ckqlr->ckplr", root, cov, optimize=True)
+    cov = np.einsum("ckplr,clsr->ckpls", cov, root, optimize=True)
+    size = int(free.sum()) * n_effects
+    values, vectors = np.linalg.eigh(cov.reshape(n_groups, size, size))
+    return (vectors * np.sqrt(np.clip(values, 1e-3, None))[:, None]) @ vectors.mT
+
+
+def _expand_rows(rows):
     """The expansion of each row in coordinates of its own."""
+    counts, available = rows.counts, rows.available
     n_rows, n_categories = counts.shape
-    counts = np.where(available, counts, 0.0)
     base = np.where(available, counts, -1.0).argmax(axis=1)
     smoothed = np.where(available, counts + 0.5, 0.0)
     total = np.maximum(smoothed.sum(axis=1, keepdims=True), 0.5)
@@ -275,7 +309,38 @@ def _expand_rows(counts, available):
     score = information * np.where(available, logits, 0.0) + (counts - n * share) * available
     others = np.arange(n_categories) != base[:, None]
     shape = (n_rows, n_categories - 1)
-    return RowExpansion(base, information[others].reshape(shape), score[others].reshape(shape))
+    information, score, share = (x[others].reshape(shape) for x in (information, score, share))
+    along = None
+    if n_categories > _MANY:
+        of_base = np.take_along_axis(rows.row_variance, base[:, None], axis=1)
+        variance = rows.row_variance[others].reshape(shape)
+        along = _along(information, n, share, variance, of_base)
+    return RowExpansion(base, information, score, along)
+
+
+def _along(information, n, share, variance, of_base, rounds=30):
+    """
+    The direction in which a row's coordinates are the widest, by power iteration.
+
+    Their precision is a diagonal less n p p', of the counts, and less t t' / T, of the scatter:
+    t has the precisions of the categories, and T is their sum with that of the base.
+    """
+    own = np.sqrt(information + 1 / (variance + of_base))
+    precision = 1 / variance
+    diagonal = n * share + precision
+    together = precision.sum(axis=1, keepdims=True) + 1 / of_base
+    taken = np.stack([np.sqrt(n) * share, precision / np.sqrt(together)], axis=2)
+    spread = taken / diagonal[:, :, None]
+    # Woodbury's formula for the inverse.
+    inner = np.linalg.inv(np.eye(2) - np.einsum("rka,rkb->rab", taken, spread))
+    vector = own / np.linalg.norm(own, axis=1, keepdims=True)
+    for _ in range(rounds):
+        scaled = own * vector
+        back = np.einsum("rab,rb->ra", inner, np.einsum("rka,rk->ra", spread, scaled))
+        vector = own * (scaled / diagonal + np.einsum("rka,ra->rk", spread, back))
+        size = np.linalg.norm(vector, axis=1, keepdims=True)
+        vector = vector / size
+    return vector * np.sqrt(np.maximum(np.sqrt(size) - 1, 0))
 
 
 def _tails(rows):

@@ -208,7 +208,7 @@ def scatter_by_row(
     if isinstance(pilot, ScatteredExpansion):
         rows = pilot.rows
         away = np.delete(pilot.realised - pilot.fitted, reference, axis=1)
-        transform = ConditionedRows(rows.information, rows.score, rows.base, reference)
+        transform = ConditionedRows(rows.information, rows.score, rows.base, reference, rows.along)
         options = {"transform": transform, "start": away}
     scatter = RowScatter(
         "scatter", mean, sd, df, reference=reference, dims=("row", "contrast"), **options
