@@ -97,6 +97,17 @@ class TestCounts:
         )  # fmt: skip
         same(counted, frame, on, by)
 
+    def test_from_a_file_and_offers_in_another(self, tmp_path):
+        frame, on = log()
+        pq.write_table(pa.Table.from_pandas(frame), tmp_path / "log.parquet")
+        pq.write_table(with_offers(frame, on), tmp_path / "offers.parquet")
+        offers = tmp_path / "offers.parquet"
+        for log_of in (tmp_path / "log.parquet", ibis.memtable(pa.Table.from_pandas(frame))):
+            counted = count_choices(
+                log_of, choice="bought", menu="product", by=KEYS, offers=offers, on=KEYS
+            )
+            same(counted, frame, on, KEYS)
+
     def test_from_files(self, tmp_path):
         frame, on = log()
         table = with_lists(frame, on)
@@ -215,6 +226,16 @@ class TestRefusals:
     def test_no_file(self, tmp_path):
         with pytest.raises(FileNotFoundError, match="no file"):
             count_choices(tmp_path / "none.parquet", choice="a", menu="b", by="c")
+
+    def test_a_file_elsewhere_is_for_the_backend_to_find(self):
+        class Elsewhere:
+            def read_parquet(self, path):
+                raise LookupError(path)
+
+        with pytest.raises(LookupError, match=r"s3://till/log\.parquet"):
+            count_choices(
+                "s3://till/log.parquet", choice="a", menu="b", by="c", backend=Elsewhere()
+            )
 
 
 @pytest.mark.second_seed

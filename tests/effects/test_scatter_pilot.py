@@ -245,7 +245,7 @@ TROUBLES = [
 
 
 class TestManyCategories:
-    """All contrasts share the reference, or the row's base: one direction far wider than the rest."""
+    """All contrasts share the reference, or the base of the row: one direction is the widest."""
 
     def scattering(self, off=0.0):
         rng = np.random.default_rng(4)

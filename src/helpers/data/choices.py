@@ -120,6 +120,8 @@ def count_choices(
     with warnings.catch_warnings():
         # Ibis calls DuckDB and pandas by names that these are about to give up.
         warnings.simplefilter("ignore", DeprecationWarning)
+        # Tables can be joined on one connection only.
+        backend = backend or _backend_of(source, offers)
         table = _as_table(source, backend)
         shelves = None if offers is None else _as_table(offers, backend)
         lines = _alike(table, choice, menu, by, shelves, list(on)).to_pyarrow()
@@ -141,6 +143,14 @@ def count_choices(
     return _counted(lines[good].infer_objects(), menus[good], available, names, by)
 
 
+def _backend_of(*sources: Any) -> Any:
+    """The backend of the first table, or a new DuckDB where all are files."""
+    import ibis
+
+    tables = (source for source in sources if isinstance(source, ibis.Table))
+    return next(map(ibis.get_backend, tables), None) or ibis.duckdb.connect()
+
+
 def _as_table(source: Any, backend: Any) -> "ibis.Table":
     """A table of a backend; files are not read yet."""
     import ibis  # takes half a second, and only this needs it
@@ -150,11 +160,11 @@ def _as_table(source: Any, backend: Any) -> "ibis.Table":
     files = [source] if isinstance(source, str | Path) else [*source]
     for file in files:
         path = Path(file)
-        if not (path.exists() or any(path.parent.glob(path.name))):
+        # What lies elsewhere, as s3://..., is for the backend to find.
+        if "://" not in str(file) and not (path.exists() or any(path.parent.glob(path.name))):
             raise FileNotFoundError(f"There is no file {str(file)!r}: check the path.")
-    connection = ibis.duckdb.connect() if backend is None else backend
     paths = [str(file) for file in files]
-    return connection.read_parquet(paths[0] if len(paths) == 1 else paths)
+    return backend.read_parquet(paths[0] if len(paths) == 1 else paths)
 
 
 def _alike(
@@ -253,9 +263,11 @@ def _refuse_or_say(
         of_kind = np.flatnonzero(bad == kind)
         if not len(of_kind):
             continue
-        first = lines.iloc[of_kind[0]]
+        # The backend returns lines in any order, and the example must not depend on it.
+        at = min(of_kind, key=lambda i: tuple(map(str, lines.iloc[i].drop("n"))))
+        first = lines.iloc[at]
         keys = ", ".join(f"{name} {first[f'by_{i}']}" for i, name in enumerate(by))
-        on = on_menu.columns[on_menu.iloc[menus[of_kind[0]]]] if menus[of_kind[0]] >= 0 else []
+        on = on_menu.columns[on_menu.iloc[menus[at]]] if menus[at] >= 0 else []
         said.append(
             f"{int(lines['n'].iloc[of_kind].sum()):,}: {words} ({kind!r}), such as choice "
             f"{first['choice']} at {keys}, menu {listing(on) if len(on) else 'missing'}"

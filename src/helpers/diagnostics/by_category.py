@@ -22,8 +22,8 @@ _EXPECTED_OVER_OBSERVED = (0.92, 1.08)
 _MIN_CELLS = 30
 # Of fewer dates, not even all on one side are beyond chance.
 _MIN_DATES = 6
-# Probability, in each tail, that chance alone leads beyond a bound; of more than ten categories, all
-# together have the chances of ten.
+# Probability, in each tail, that chance alone leads beyond a bound. Of more than ten categories,
+# all together have the chances of ten.
 _TAIL, _MANY = 0.01, 10
 
 
@@ -123,8 +123,8 @@ def category_checks(
     ================  ====  ====  ====  ====  ====
 
     Far too much scatter is mostly named ``shifted``: it raises the mean of a small share. A table
-    has as many chances of a false alarm as categories, up to ten. Where counts are so small that the
-    multinomial's own noise exceeds the scatter, a wrong spread does not show, and a fit says
+    has as many chances of a false alarm as categories, up to ten. Where counts are so small that
+    the multinomial's own noise exceeds the scatter, a wrong spread does not show, and a fit says
     nothing of it.
 
     **Dependence.** All this takes the cells of a category for independent. Cells of one cluster

@@ -273,8 +273,8 @@ class Calibration:
         off = self.table.query("verdict != 'right'")
         if not len(off):
             return (
-                f"In {n} simulations no parameter's intervals were off: all {len(self.table)} hold "
-                "what they say, as far as that many can show."
+                f"In {n} simulations nothing was off: the intervals of all {len(self.table)} "
+                "quantities hold what they say, as far as that many can show."
             )
         named = "; ".join(f"{name}: {verdict}" for name, verdict in off["verdict"].items())
         return f"In {n} simulations intervals were off ({named})."

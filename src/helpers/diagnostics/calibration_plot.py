@@ -54,7 +54,7 @@ def plot_calibration(
     figure, axes = plt.subplots(
         down,
         across,
-        figsize=(2.2 * across, 1.9 * down),
+        figsize=(2.2 * across, max(1.9 * down, 2.8)),  # the label needs the height
         sharex=True,
         sharey=True,
         squeeze=False,
