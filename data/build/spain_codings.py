@@ -1,6 +1,6 @@
 """Make data/spain_codings.csv: what the country preferred, under two codings of the families.
 
-Run `python data/build/spain_codings.py`. It fits the model of chapter 11 to
+Run `python data/build/spain_codings.py`. It fits the model of chapter 12 to
 data/spain_elections.csv and to data/spain_elections_alternative.csv.
 """
 

@@ -1,7 +1,7 @@
 """Make data/spain_hidden_cells.csv: does the model of Spain predict counts it has not seen?
 
 Run `python data/build/spain_hidden_cells.py`. In three ways it hides cells that were on the menu,
-fits the model of chapter 11 to the rest, and compares its predictions with what was hidden.
+fits the model of chapter 12 to the rest, and compares its predictions with what was hidden.
 """
 
 import argparse

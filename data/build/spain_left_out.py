@@ -1,7 +1,7 @@
 """Make data/spain_left_out.csv: which model of Spain predicts what it has not seen?
 
 Run `python data/build/spain_left_out.py`. It leaves out whole elections and whole provinces, each
-in four folds, fits the three models of chapter 11 to the rest, and takes the joint log density of
+in four folds, fits the three models of chapter 12 to the rest, and takes the joint log density of
 what was left out. The effect that its rows share, the step of the election or the intercept of the
 province, is integrated out, because nobody knows it beforehand.
 
