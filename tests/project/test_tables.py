@@ -463,7 +463,7 @@ def nader():
 class TestNader:
     """Against what is known of the election from other sources."""
 
-    # Where he was not on the ballot.
+    # Where he was not on the ballot: see data/README.md for the sources.
     OFF = "AZ CA GA HI ID IL IN MA MO NC OH OK OR PA TX VA".split()
 
     def test_columns_and_rows(self, nader):
