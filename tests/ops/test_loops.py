@@ -56,7 +56,14 @@ def example(which):
         pilot = [rng.gamma(2, size=(R, K)), 5 * score, rng.integers(0, K + 1, R)]
         reference = np.int64(which.split()[1])
         # The base's variance is left out where the reference is not 0.
-        inputs = [value, mean, rng.gamma(2, size=K + 1), *pilot, reference, float(reference == 0)]
+        inputs = [
+            value,
+            mean,
+            rng.gamma(2, size=K + 1),
+            *pilot,
+            reference,
+            np.float64(reference == 0),
+        ]
         return RowScatter(), inputs, 3
     if which.startswith("conditioned"):
         size = int(which.split()[1])
