@@ -187,9 +187,7 @@ class TestConditioned:
     @pytest.mark.parametrize("size", ["single", 1, *SLOW_SIZES])
     def test_any_pilot_gives_the_same_density(self, size, reference, coupled, which):
         pilot = expansion(size, which, coupled)
-        # In half of them the reference's own variance is left to the coupling.
-        alone = coupled and reference == 0
-        transform = Conditioned(*pilot, alone=alone, reference=reference)
+        transform = Conditioned(*pilot, reference=reference)
         options = {"reference": reference, "transform": transform, "start": transform.start}
         with pm.Model() as model:
             if size == "single":

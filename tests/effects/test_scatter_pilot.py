@@ -283,7 +283,7 @@ class TestManyCategories:
             share = smoothed[others] / smoothed.sum()
             prior = np.diag(found.spread[others] ** 2) + found.spread[rows.base[i]] ** 2
             precision = n * (np.diag(share) - np.outer(share, share)) + np.linalg.inv(prior)
-            own = np.sqrt(rows.information[i] + 1 / found.spread[others] ** 2)
+            own = np.sqrt(rows.information[i] + 1 / np.diag(prior))
             values, vectors = np.linalg.eigh(np.outer(own, own) * np.linalg.inv(precision))
             along = rows.along[i]
             stretch = 1 + along @ along

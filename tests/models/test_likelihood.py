@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from helpers import CategoryCounts, draw_counts, simulate_counts
-from helpers.models import choose_likelihood, choose_scatter
+from helpers.models import choose_likelihood, choose_scatter, slopes_are_alike
 
 
 def scattering(seed, *, freedom=None, n=(5_000, 50_000), clusters=20, dates=6):
@@ -112,6 +112,34 @@ class TestLikelihood:
             data = CategoryCounts(counts, np.ones(counts.shape, bool), ["a", "b", "c"])
             kinds[n] = choose_likelihood(data, effects="pooled")[0]
         assert kinds == {1: "multinomial", 30: "logistic-normal"}
+
+
+class TestSlopes:
+    """Slopes are common only where they are alike beyond doubt."""
+
+    @pytest.mark.parametrize("seed", range(3))
+    @pytest.mark.parametrize(
+        ("sd", "n", "alike"),
+        [(0.0, 200_000, True), (0.1, 200_000, False), (0.0, 20, False)],
+    )
+    def test_are_alike_if_they_are_and_enough_is_known_of_them(self, sd, n, alike, seed):
+        rng = np.random.default_rng(seed)
+        data, _ = simulate_counts(
+            n_clusters=40, n_dates=6, effects="intercepts", n_range=(n, n + 1), random_seed=seed
+        )
+        cluster, x = data.cluster.codes, rng.normal(size=len(data))
+        slope = np.array([0.3, -0.2, 0.1, 0, 0.4, 0, -0.3]) + sd * rng.normal(size=(40, 7))
+        logits = rng.normal(0, 0.5, size=(40, 7))[cluster] + x[:, None] * slope[cluster]
+        share = np.where(data.available, np.exp(logits), 0)
+        counts = draw_counts(rng, data.n, share / share.sum(axis=1, keepdims=True))
+        table = CategoryCounts(
+            counts,
+            data.available,
+            data.categories,
+            data.cluster,
+            predictors=pd.DataFrame({"x": x}),
+        )
+        assert slopes_are_alike(table) == alike
 
 
 class TestScatter:

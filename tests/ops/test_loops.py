@@ -54,16 +54,7 @@ def example(which):
         value, score = rng.normal(size=(2, R, K))
         mean = rng.normal(size=(R, K + 1))
         pilot = [rng.gamma(2, size=(R, K)), 5 * score, rng.integers(0, K + 1, R)]
-        reference = np.int64(which.split()[1])
-        # The base's variance is left out where the reference is not 0.
-        inputs = [
-            value,
-            mean,
-            rng.gamma(2, size=K + 1),
-            *pilot,
-            reference,
-            np.float64(reference == 0),
-        ]
+        inputs = [value, mean, rng.gamma(2, size=K + 1), *pilot, np.int64(which.split()[1])]
         return RowScatter(), inputs, 3
     if which.startswith("conditioned"):
         size = int(which.split()[1])
@@ -272,11 +263,11 @@ class TestAgainstScipy:
     def test_row_scatter(self, reference):
         """Row by row in the row's own coordinates, and back to those of the model."""
         _, inputs, _ = example(f"scatter {reference}")
-        value, mean, sd, h, b, base, _, of_base = inputs
+        value, mean, sd, h, b, base, _ = inputs
         scatter, log_det = (x.eval() for x in row_scatter(*inputs))
         for i in range(R):
             others = np.delete(np.arange(K + 1), base[i])
-            prior = 1 / (sd[others] ** 2 + of_base * sd[base[i]] ** 2)
+            prior = 1 / (sd[others] ** 2 + sd[base[i]] ** 2)
             q = h[i] + prior
             logits = np.zeros(K + 1)
             from_base = mean[i, others] - mean[i, base[i]]

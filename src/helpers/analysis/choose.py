@@ -13,7 +13,7 @@ from helpers.data.counts import CategoryCounts
 from helpers.data.messages import listing
 from helpers.models.design import choose_reference, even_menus, fixed_within_clusters
 from helpers.models.impossible_zeros import ask_about_zeros, impossible_zeros, sure_reference
-from helpers.models.likelihood import choose_likelihood, choose_scatter
+from helpers.models.likelihood import choose_likelihood, choose_scatter, slopes_are_alike
 from helpers.models.predictors import with_columns
 
 __all__ = ["Choice", "choose"]
@@ -139,9 +139,10 @@ def choose(
 
     Intercepts vary by cluster if there are three clusters or more, and with them the slopes of
     the predictors if all of these vary within clusters, as far as there are enough rows to tell
-    them from the scatter of rows. Preferences drift over dates if there are three or more, with
-    two rows each on average; a predictor that is the same in all rows of each date is then left
-    out. :func:`~helpers.models.choose_likelihood` chooses the likelihood, and
+    them from the scatter of rows, and unless they are alike
+    (:func:`~helpers.models.slopes_are_alike`). Preferences drift over dates if there are three or
+    more, with two rows each on average; a predictor that is the same in all rows of each date is
+    then left out. :func:`~helpers.models.choose_likelihood` chooses the likelihood, and
     :func:`~helpers.models.choose_scatter` the tails of the scatter. Where the likelihood is the
     multinomial, single choices that differ in nothing else are summed, and so are the rows of
     tables of more than 5,000, if that at least halves their number. Nothing is changed because of
@@ -209,6 +210,8 @@ def choose(
     else:
         reference = choose_reference(data, availability)
     about["reference"] = reference
+    effects, why = _without_alike(columns, about)
+    reasons += why
     suited, ratio = choose_likelihood(columns, **about)
     evidence = (
         f"In a quick fit the squared residuals are {ratio:,.1f} times what a multinomial expects."
@@ -288,6 +291,8 @@ def _choose_spreads(
             return "contrast", [reason]
     return "category", []
 
+
+_ALIKE = "Slopes hardly differ by {} (a spread below 0.03, beyond doubt): they are common to all."
 
 _HARDLY_MORE = (
     " There are hardly more sums than effects of {}, which leave nothing from which a scatter of "
@@ -400,6 +405,15 @@ def _warned_of() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
+
+
+def _without_alike(columns: CategoryCounts, about: dict[str, Any]) -> tuple[str, list[str]]:
+    """What varies by cluster (changed in `about`, too), without slopes that hardly do; and why."""
+    others = {name: value for name, value in about.items() if name != "effects"}
+    if about["effects"] != "slopes" or not slopes_are_alike(columns, **others):
+        return about["effects"], []
+    about["effects"] = "intercepts"
+    return "intercepts", [_ALIKE.format(columns.cluster_name)]
 
 
 def _n_clusters(data: CategoryCounts) -> int:

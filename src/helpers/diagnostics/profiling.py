@@ -313,8 +313,8 @@ def expected_seconds(
         n_effects = len(data.cluster.categories) * (data.counts.shape[1] - 1)
         n_effects *= 1 + (data.predictors.shape[1] if effects == "slopes" else 0)
     gradient = 1e-5 + unit * (per_cell * data.counts.size + 4.0 * n_effects)
-    if n_effects and likelihood != "logistic-normal":
-        # All effects of a cluster are conditioned together, by a triangle.
+    if data.cluster is not None and likelihood != "logistic-normal":
+        # All effects of a cluster are conditioned together, by a matrix.
         gradient += 0.15 * unit * n_effects**2 / len(data.cluster.categories)
     steps = 31 if likelihood == "logistic-normal" or n_effects >= 5_000 else 15
     if data.counts.shape[1] > _MANY_CATEGORIES:

@@ -53,12 +53,7 @@ class Quadratic(NamedTuple):
         Quadratic
             With information and score of shape (C, K).
         """
-        information, score = self.information[..., 0, 0], self.score[..., 0]
-        return type(self)(information, score, self.coupling)
-
-
-class SharedQuadratic(Quadratic):
-    """An expansion whose coupling has all that contrasts share, the reference's variance too."""
+        return Quadratic(self.information[..., 0, 0], self.score[..., 0], self.coupling)
 
 
 class Conditioned(Transform):
@@ -93,10 +88,6 @@ class Conditioned(Transform):
         correlated given the data, the more so the rarer the reference category. With it, t is
         :math:`B s` over all K P effects of a cluster and s is sampled. It is constant too, and
         any invertible B gives the same posterior.
-    alone : bool
-        Given a reference, whether the variance of each category by itself stands for
-        :math:`\Sigma`, without that of the reference. Of many contrasts all would follow the
-        reference's spread; without it, `coupling` has what they share.
     joint : bool
         Whether the variable is a :class:`~helpers.effects.JointNormal`, whose categories are
         correlated; then the prior's block of each category stands for :math:`\Sigma`.
@@ -124,7 +115,6 @@ class Conditioned(Transform):
         information: np.ndarray,
         score: np.ndarray,
         coupling: np.ndarray | None = None,
-        alone: bool = False,
         *,
         joint: bool = False,
         reference: int | None = None,
@@ -136,7 +126,7 @@ class Conditioned(Transform):
         vectors = score[..., None] if self.single else score
         _check_expansion(matrices, vectors)
         self.information, self.score = matrices, vectors
-        self.joint, self.reference, self.alone = joint, reference, alone
+        self.joint, self.reference = joint, reference
         # The centre under a standard normal prior: the default start of the sampler, the prior's
         # mean, would be hundreds of standard deviations away where counts are many.
         unit = matrices + np.eye(vectors.shape[-1])
@@ -175,9 +165,6 @@ class Conditioned(Transform):
             parameters = inputs[-3:]
         mean, sd, entries = parameters
         assert self.reference is not None
-        if self.alone:
-            free = np.delete(np.arange(sd.type.shape[0]), self.reference)
-            return mean, sd[free], entries[free]
         return mean, *contrast_covariance(sd, entries, self.reference)
 
     def _conditioning(self, inputs: tuple) -> tuple[Triangle, list]:

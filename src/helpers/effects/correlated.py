@@ -15,7 +15,7 @@ from helpers.effects._correlations import (
     kronecker_sd,
     register_correlations,
 )
-from helpers.effects.conditioned import Conditioned, Quadratic, SharedQuadratic
+from helpers.effects.conditioned import Conditioned, Quadratic
 from helpers.effects.contrasts import ContrastNormal, CorrelatedContrasts
 from helpers.effects.normal import ClusterNormal, CorrelatedNormal, JointNormal
 from helpers.effects.spreads import pooled_spreads
@@ -123,15 +123,10 @@ def _intercept_contrasts(name, mean, sd, dims, centring, information, reference,
         return pm.Deterministic(name, mean + steps, dims=dims)
     options: dict[str, Any] = {}
     if centring == "conditioned":
-        transform = Conditioned(*information, alone=_alone(information), reference=reference)
+        transform = Conditioned(*information, reference=reference)
         options = {"transform": transform, "start": transform.start}
     means = mean * np.ones(len(pm.modelcontext(None).coords[dims[-1]]))
     return ContrastNormal(name, means, sd, reference=reference, dims=dims, **options)
-
-
-def _alone(information):
-    """Whether the coupling has the reference's variance, so that contrasts leave it out."""
-    return isinstance(information, SharedQuadratic)
 
 
 def _differences(effects, n_categories, reference, axis):
@@ -325,7 +320,7 @@ def _correlated_contrasts(
         return pm.Deterministic(name, means + step, dims=dims)
     options: dict[str, Any] = {}
     if centring == "conditioned":
-        transform = Conditioned(*information, alone=_alone(information), reference=reference)
+        transform = Conditioned(*information, reference=reference)
         options = {"transform": transform, "start": transform.start}
     parameters = means, sds, entries
     return CorrelatedContrasts(

@@ -150,8 +150,7 @@ class ConditionedRows(Transform):
         Position of the model's reference.
     along : numpy.ndarray, shape (R, K - 1), optional
         a, the direction in which all coordinates of a row move together: with it, what is sampled
-        is s in :math:`t = s + a a's`, and the base's spread has no part in the coordinates, which
-        all would follow. It is constant, and any a gives the same posterior.
+        is s in :math:`t = s + a a's`. It is constant, and any a gives the same posterior.
 
     Raises
     ------
@@ -197,7 +196,7 @@ class ConditionedRows(Transform):
         if self.along is None:
             return row_scatter(value, mean, sd, *pilot, self.reference)
         value = value + self.along * pt.sum(self.along * value, axis=-1, keepdims=True)
-        scatter, log_det = row_scatter(value, mean, sd, *pilot, self.reference, of_base=False)
+        scatter, log_det = row_scatter(value, mean, sd, *pilot, self.reference)
         return scatter, log_det + np.log1p((self.along**2).sum(axis=1))
 
     def backward(self, value: TensorVariable, *inputs: Variable) -> TensorVariable:
@@ -209,10 +208,7 @@ class ConditionedRows(Transform):
         logits = pt.inc_subtensor(mean[:, column + (column >= self.reference)], value)
         row = np.arange(len(self.base))
         of_base = logits[row, self.base][:, None]
-        variance = sd[self.free] ** 2
-        if self.along is None:
-            variance = variance + sd[self.base][:, None] ** 2
-        weight = 1 / variance
+        weight = 1 / (sd[self.free] ** 2 + sd[self.base][:, None] ** 2)
         q = self.information + weight
         from_base = mean[row[:, None], self.free] - mean[row, self.base][:, None]
         own = logits[row[:, None], self.free] - of_base

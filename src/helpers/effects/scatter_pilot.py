@@ -6,7 +6,7 @@ import numpy as np
 from scipy import optimize, stats
 
 from helpers.effects._scattered import ScatteredRows, Term
-from helpers.effects.conditioned import Quadratic, SharedQuadratic
+from helpers.effects.conditioned import Quadratic
 
 __all__ = ["RowExpansion", "ScatteredExpansion", "expand_scattered"]
 
@@ -61,7 +61,7 @@ class ScatteredExpansion:
         shape (C, K - 1, P, P), is :math:`\sum_i w_{ik} x_i x_i'` with
         :math:`w = 1 / (1 / (n p (1 - p)) + \tau_k^2 + \tau_{ref}^2)`; `score`, shape
         (C, K - 1, P), is :math:`\sum_i w_{ik} z_{ik} x_i`, where z is the row's logit, less drift
-        and common slopes. There is no coupling.
+        and common slopes. There is a coupling for 30 categories and more.
     by_date : Quadratic or None
         Of the shifts at each date: h and b, each of shape (D, K - 1), with the same weights. The
         estimates have mean zero over dates.
@@ -264,10 +264,10 @@ def _expand(term, weight, residual, reference, free):
     information = (information + information.mT) / 2
     contrasts = (term.estimate - term.estimate[:, :, [reference]])[:, :, free].transpose(0, 2, 1)
     score = np.einsum("ckpq,ckq->ckp", information, contrasts) + gradient
+    coupling = None
     if len(free) >= _MANY and not term.centred:
         coupling = _coupling(term, information, reference, free)
-        return SharedQuadratic(information, score, coupling)
-    return Quadratic(information, score)
+    return Quadratic(information, score, coupling)
 
 
 def _coupling(term, information, reference, free):
@@ -282,7 +282,8 @@ def _coupling(term, information, reference, free):
         + cov[:, [reference]][:, :, :, [reference]]
     )
     cov = cov[:, free][:, :, :, free]
-    blocks = information + (1 / term.variance[0][:, free].T)[:, :, None] * np.eye(n_effects)
+    variance = term.variance[0] + term.variance[0][:, [reference]]
+    blocks = information + (1 / variance[:, free].T)[:, :, None] * np.eye(n_effects)
     # C' for each contrast, with C C' its penalised information.
     root = np.linalg.cholesky(blocks).mT
     cov = np.einsum("ckpq,ckqlr->ckplr", root, cov, optimize=True)
@@ -324,8 +325,8 @@ def _along(information, n, share, variance, of_base, rounds=30):
     Their precision is a diagonal less n p p', of the counts, and less t t' / T, of the scatter:
     t has the precisions of the categories, and T is their sum with that of the base.
     """
+    own = np.sqrt(information + 1 / (variance + of_base))
     precision = 1 / variance
-    own = np.sqrt(information + precision)
     diagonal = n * share + precision
     together = precision.sum(axis=1, keepdims=True) + 1 / of_base
     taken = np.stack([np.sqrt(n) * share, precision / np.sqrt(together)], axis=2)

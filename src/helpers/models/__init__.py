@@ -8,7 +8,7 @@ from helpers.models.design import (
     fixed_within_clusters,
 )
 from helpers.models.impossible_zeros import ask_about_zeros, impossible_zeros, sure_reference
-from helpers.models.likelihood import choose_likelihood, choose_scatter
+from helpers.models.likelihood import choose_likelihood, choose_scatter, slopes_are_alike
 from helpers.models.many_tables import AnotherProgramError, ManyTables
 from helpers.models.names import parameter_names
 from helpers.models.nests import nest_of_categories
@@ -46,6 +46,7 @@ __all__ = [
     "nest_of_categories",
     "parameter_names",
     "remember_terms",
+    "slopes_are_alike",
     "sure_reference",
     "terms_of",
     "used_priors",

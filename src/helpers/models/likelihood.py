@@ -7,12 +7,12 @@ from helpers.effects.pilot import Expansion
 from helpers.models.design import Design
 from helpers.models.options import Options
 
-__all__ = ["choose_likelihood", "choose_scatter"]
+__all__ = ["choose_likelihood", "choose_scatter", "slopes_are_alike"]
 
 # Rows from which tails can be seen, how much of a row must be known, and the gain in
 # log-likelihood from which normal tails are given up.
 _ROWS, _KNOWN, _GAIN = 60, 0.8, 2.0
-# Scatter of logits that is worth a model of it.
+# Scatter of logits, and of slopes between clusters, that is worth a model of it.
 _LEAST = 0.03
 
 
@@ -163,6 +163,58 @@ def choose_scatter(
     if seen >= _ROWS:
         return "normal", found.heavy_tails
     return "normal", np.nan
+
+
+def slopes_are_alike(
+    data: CategoryCounts,
+    *,
+    drift: str | None = None,
+    availability: str = "known",
+    reference: str | None = None,
+) -> bool:
+    """
+    Whether slopes differ so little between clusters that it is not worth a model.
+
+    They do if, for each slope, the variance between clusters of a quick fit's estimates, less what
+    chance alone gives them, is below 0.03 squared, and beyond doubt: by two standard errors. A
+    spread that is next to zero cannot be sampled well, and tells nobody anything.
+
+    Parameters
+    ----------
+    data : CategoryCounts
+        The counts, with clusters and predictors.
+    drift, availability, reference : str or None
+        As in :func:`~helpers.masked_regression`.
+
+    Returns
+    -------
+    bool
+
+    Raises
+    ------
+    ValueError
+        As :func:`~helpers.masked_regression`.
+
+    Examples
+    --------
+    >>> from helpers import simulate_counts
+    >>> from helpers.models import slopes_are_alike
+    >>> data, _ = simulate_counts(random_seed=1)
+    >>> slopes_are_alike(data)
+    False
+    """
+    design = _for_quick_fits(data, "slopes", drift, availability, reference)
+    found = design.pilot()
+    assert isinstance(found, Expansion)  # that of the multinomial
+    information, score = found.by_cluster[:2]
+    scale = np.trace(information, axis1=-2, axis2=-1)[..., None, None]
+    eye = np.eye(information.shape[-1])
+    covariance = np.linalg.inv(information + (1e-9 * scale + 1e-12) * eye)
+    slopes = np.einsum("ckpq,ckq->ckp", covariance, score)[..., 1:]
+    chance = np.diagonal(covariance, axis1=-2, axis2=-1)[..., 1:]
+    usual = chance.mean(axis=0)
+    error = usual * np.sqrt(2 / (len(slopes) - 1))
+    return bool((slopes.var(axis=0, ddof=1) - usual + 2 * error < _LEAST**2).all())
 
 
 def _for_quick_fits(

@@ -13,7 +13,7 @@ from helpers.ops._loop import Backward, Loop, as_doubles, is_connected, no_gradi
 __all__ = ["row_scatter"]
 
 
-def _scatter_kernel(value, mean, sd, information, score, base, reference, of_base):
+def _scatter_kernel(value, mean, sd, information, score, base, reference):
     n_rows, n_free = value.shape
     if mean.shape != (n_rows, n_free + 1) or sd.shape[0] != n_free + 1:
         raise ValueError("What is sampled for rows does not fit their means or spreads.")
@@ -32,7 +32,7 @@ def _scatter_kernel(value, mean, sd, information, score, base, reference, of_bas
         log_q = 0.0
         for j in range(n_free):
             k = j if j < b else j + 1
-            weight = 1.0 / (sd[k] * sd[k] + of_base * sd[b] * sd[b])
+            weight = 1.0 / (sd[k] * sd[k] + sd[b] * sd[b])
             q = information[i, j] + weight
             centre = (score[i, j] + (mean[i, k] - mean[i, b]) * weight) / q
             total[k] = centre + value[i, j] / np.sqrt(q)
@@ -46,7 +46,7 @@ def _scatter_kernel(value, mean, sd, information, score, base, reference, of_bas
 
 
 def _scatter_backward_kernel(
-    by_scatter, by_log_det, value, mean, sd, information, score, base, reference, of_base
+    by_scatter, by_log_det, value, mean, sd, information, score, base, reference
 ):
     n_rows, n_free = value.shape
     by_value = np.empty(value.shape)
@@ -64,7 +64,7 @@ def _scatter_backward_kernel(
             by_mean[i, k] = -by_total[k]
         for j in range(n_free):
             k = j if j < b else j + 1
-            weight = 1.0 / (sd[k] * sd[k] + of_base * sd[b] * sd[b])
+            weight = 1.0 / (sd[k] * sd[k] + sd[b] * sd[b])
             q = information[i, j] + weight
             root = 1.0 / np.sqrt(q)
             from_base = mean[i, k] - mean[i, b]
@@ -79,7 +79,7 @@ def _scatter_backward_kernel(
             ) / q
             by_variance = -by_weight * weight * weight
             by_sd[k] += 2.0 * by_variance * sd[k]
-            by_sd[b] += 2.0 * by_variance * of_base * sd[b]
+            by_sd[b] += 2.0 * by_variance * sd[b]
     return by_value, by_mean, by_sd
 
 
@@ -90,11 +90,11 @@ class RowScatter(Loop):
     dtypes = ("float64", "float64")
 
     @staticmethod
-    def plain(value, mean, sd, information, score, base, reference, of_base):
+    def plain(value, mean, sd, information, score, base, reference):
         n_free = value.shape[1]
         column, row = pt.arange(n_free), pt.arange(value.shape[0])
         free = column + pt.ge(column, base[:, None])  # the categories but the row's base
-        weight = 1 / (sd[free] ** 2 + of_base * sd[base][:, None] ** 2)
+        weight = 1 / (sd[free] ** 2 + sd[base][:, None] ** 2)
         q = information + weight
         from_base = mean[row[:, None], free] - mean[row, base][:, None]
         own = (score + from_base * weight) / q + value / pt.sqrt(q)
@@ -105,11 +105,11 @@ class RowScatter(Loop):
         return scatter, -0.5 * pt.log(q).sum(axis=-1)
 
     @staticmethod
-    def shapes(value, mean, sd, information, score, base, reference, of_base):
+    def shapes(value, mean, sd, information, score, base, reference):
         return [value, (value[0],)]
 
     def connection_pattern(self, node: Apply) -> list[list[bool]]:
-        return [[True, False], [True, False], [True, True]] + [[False, False]] * 5
+        return [[True, False], [True, False], [True, True]] + [[False, False]] * 4
 
     def pullback(
         self, inputs: Sequence[Variable], outputs: Sequence[Variable], cotangents: Sequence
@@ -141,7 +141,6 @@ def row_scatter(
     score: TensorLike,
     base: TensorLike,
     reference: int,
-    of_base: bool = True,
 ) -> tuple[TensorVariable, TensorVariable]:
     r"""
     Scatter of rows from what is sampled for it in the form conditioned on the rows' counts.
@@ -170,9 +169,6 @@ def row_scatter(
         Base of each row.
     reference : int
         Position of the reference.
-    of_base : bool
-        Whether v has the base's variance in it. Without it coordinates do not hang on how much the
-        base scatters, and move together with what it does.
 
     Returns
     -------
@@ -193,6 +189,5 @@ def row_scatter(
     array([[5.]])
     """
     value, mean, sd, information, score = as_doubles(value, mean, sd, information, score)
-    inputs = value, mean, sd, information, score, base, reference, float(of_base)
-    scatter, log_det = RowScatter().outputs(*inputs)
+    scatter, log_det = RowScatter().outputs(value, mean, sd, information, score, base, reference)
     return scatter, log_det
