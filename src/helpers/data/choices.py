@@ -264,8 +264,8 @@ def _refuse_or_say(
         if not len(of_kind):
             continue
         # The backend returns lines in any order, and the example must not depend on it.
-        words = lines.drop(columns="n").iloc[of_kind].map(str).reset_index(drop=True)
-        at = of_kind[words.sort_values(list(words.columns)).index[0]]
+        text = lines.drop(columns="n").iloc[of_kind].map(str).reset_index(drop=True)
+        at = of_kind[text.sort_values(list(text.columns)).index[0]]
         first = lines.iloc[at]
         keys = ", ".join(f"{name} {first[f'by_{i}']}" for i, name in enumerate(by))
         on = on_menu.columns[on_menu.iloc[menus[at]]] if menus[at] >= 0 else []
