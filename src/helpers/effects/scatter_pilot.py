@@ -311,7 +311,7 @@ def _expand_rows(rows):
     shape = (n_rows, n_categories - 1)
     information, score, share = (x[others].reshape(shape) for x in (information, score, share))
     along = None
-    if n_categories > _MANY:
+    if n_categories >= _MANY:
         of_base = np.take_along_axis(rows.row_variance, base[:, None], axis=1)
         variance = rows.row_variance[others].reshape(shape)
         along = _along(information, n, share, variance, of_base)
