@@ -62,6 +62,21 @@ class TestEffects:
         assert ", common slopes of price per standard deviation;" in choice.description
 
 
+def test_slopes_that_hardly_differ_are_common():
+    """What varies is known to be next to nothing; with a spread of 0.2 it is not."""
+    rng = np.random.default_rng(2)
+    cluster, x = np.repeat(np.arange(30), 6), rng.normal(size=180)
+    for spread, effects in ((0.0, "intercepts"), (0.2, "slopes")):
+        slope = [0.3, -0.2, 0.0] + spread * rng.normal(size=(30, 3))
+        weights = np.exp(rng.normal(0, 0.4, size=(30, 3))[cluster] + x[:, None] * slope[cluster])
+        counts = rng.multinomial(200_000, weights / weights.sum(axis=1, keepdims=True))
+        frame = pd.DataFrame(counts, columns=list("abc")).assign(shop=cluster, price=x)
+        data = CategoryCounts.from_wide(frame, list("abc"), cluster="shop", predictors=["price"])
+        choice = choose(data)
+        assert choice.effects == effects
+        assert ("Slopes hardly differ by shop" in choice.description) == (spread == 0)
+
+
 class TestScatterBesideClusters:
     """Rows are needed beyond the clusters' effects, or the two cannot be told apart."""
 
