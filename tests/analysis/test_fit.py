@@ -48,8 +48,9 @@ def model():
     return model
 
 
-@pytest.mark.parametrize("first", [draws(divergences=10), draws(shift=0.5)])
-def test_a_second_run_is_announced(first, runs, model):
+@pytest.mark.parametrize(("first", "times"), [(draws(divergences=10), 1), (draws(shift=0.5), 2)])
+def test_a_second_run_is_announced(first, times, runs, model):
+    """Chains that disagree a little have few effective draws, too: more of them help."""
     called, good = runs(first, draws()), draws()
     with pytest.warns(UserWarning, match=r"(10 divergent|R-hat 1\.0[1-4]).* once more"):
         found = sample(model, draws=1_000, random_seed=1, progressbar=False)
@@ -57,9 +58,11 @@ def test_a_second_run_is_announced(first, runs, model):
     assert len(called) == 2
     assert called[1]["tune"] == 2_000 and called[1]["nuts"] == {"target_accept": 0.95}
     assert called[0]["tune"] == 1_000 and called[0]["nuts"] == {"target_accept": 0.8}
-    assert {k: v for k, v in called[0].items() if called[1][k] != v}.keys() == {"tune", "nuts"}
+    changed = {k for k, v in called[0].items() if called[1][k] != v}
+    assert changed == {"tune", "nuts"} | ({"draws"} if times == 2 else set())
+    assert called[1]["draws"] == 1_000 * times
     assert found["posterior"].attrs["settings"] == (
-        "Four chains of 1,000 draws after 2,000 of tuning, in a second run with a target "
+        f"Four chains of {times},000 draws after 2,000 of tuning, in a second run with a target "
         "acceptance of 0.95"
     )
 

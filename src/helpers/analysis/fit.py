@@ -246,9 +246,9 @@ def sample(
 
     If all but converged, that is with no more than ten divergent transitions and no R-hat above
     1.05, it samples once more, with a target acceptance of 0.95 (or nearer to 1 than the one asked
-    for) and twice the tuning, and says so. It takes twice the draws, too, if nothing else is wrong
-    than an effective sample size between 200 and 400. What then is not in order is for
-    :func:`~helpers.check_convergence` to refuse.
+    for) and twice the tuning, and says so. It takes twice the draws, too, if an effective sample
+    size is below 400; where that alone is wrong, it must be at least 200. What then is not in order
+    is for :func:`~helpers.check_convergence` to refuse.
 
     Parameters
     ----------
@@ -338,16 +338,20 @@ def _stoppable() -> Iterator[None]:
 
 def _nearly_converged(idata: xr.DataTree) -> tuple[str, int]:
     """What a second run may mend, and how many times the draws it takes; "" if nothing can."""
-    for ess in (0, 400):
-        try:
-            check_convergence(idata, ess=ess)
-        except ConvergenceError as problem:
-            try:
-                check_convergence(idata, ess=ess / 2, rhat=1.05, divergences=10)
-            except ConvergenceError:
-                return "", 1
-            return str(problem).partition(". Try ")[0] + ".", 2 if ess else 1
-    return "", 1
+    wrong, slow = _complaint(idata, ess=0), _complaint(idata, rhat=np.inf, divergences=10**9)
+    near = {"ess": 0 if wrong else 200, "rhat": 1.05, "divergences": 10}
+    if not (wrong or slow) or _complaint(idata, **near):
+        return "", 1
+    return (wrong or slow), 2 if slow else 1
+
+
+def _complaint(idata: xr.DataTree, **limits: float) -> str:
+    """What is not in order about the draws, in one sentence; "" if nothing is."""
+    try:
+        check_convergence(idata, **limits)
+    except ConvergenceError as problem:
+        return str(problem).partition(". Try ")[0] + "."
+    return ""
 
 
 def thin(idata: xr.DataTree, data: CategoryCounts) -> xr.DataTree:
