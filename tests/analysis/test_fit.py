@@ -48,9 +48,8 @@ def model():
     return model
 
 
-@pytest.mark.parametrize(("first", "times"), [(draws(divergences=10), 1), (draws(shift=0.5), 2)])
-def test_a_second_run_is_announced(first, times, runs, model):
-    """Chains that disagree a little have few effective draws, too: more of them help."""
+@pytest.mark.parametrize("first", [draws(divergences=10), draws(shift=0.5)])
+def test_a_second_run_is_announced(first, runs, model):
     called, good = runs(first, draws()), draws()
     with pytest.warns(UserWarning, match=r"(10 divergent|R-hat 1\.0[1-4]).* once more"):
         found = sample(model, draws=1_000, random_seed=1, progressbar=False)
@@ -59,10 +58,9 @@ def test_a_second_run_is_announced(first, times, runs, model):
     assert called[1]["tune"] == 2_000 and called[1]["nuts"] == {"target_accept": 0.95}
     assert called[0]["tune"] == 1_000 and called[0]["nuts"] == {"target_accept": 0.8}
     changed = {k for k, v in called[0].items() if called[1][k] != v}
-    assert changed == {"tune", "nuts"} | ({"draws"} if times == 2 else set())
-    assert called[1]["draws"] == 1_000 * times
+    assert changed == {"draws", "tune", "nuts"} and called[1]["draws"] == 2_000
     assert found["posterior"].attrs["settings"] == (
-        f"Four chains of {times},000 draws after 2,000 of tuning, in a second run with a target "
+        "Four chains of 2,000 draws after 2,000 of tuning, in a second run with a target "
         "acceptance of 0.95"
     )
 
@@ -88,7 +86,7 @@ def test_too_few_effective_draws_are_doubled(runs, model):
         {"posterior": {"x": x}, "sample_stats": {"diverging": np.zeros(x.shape, dtype=bool)}}
     )
     called = runs(slow, draws())
-    with pytest.warns(UserWarning, match="ess_.* with smaller steps and 2 times the draws"):
+    with pytest.warns(UserWarning, match="ess_.* with smaller steps and twice the draws"):
         found = sample(model, draws=1_000)
     assert [run["draws"] for run in called] == [1_000, 2_000]
     assert found["posterior"].attrs["settings"].startswith("Four chains of 2,000 draws after 2,000")

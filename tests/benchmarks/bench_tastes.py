@@ -79,9 +79,7 @@ def test_own_slopes(benchmark, way, build):
     def sample():
         with model:
             # As the chapters do: no trace of what follows from the parameters.
-            return pm.sample(
-                **SETTINGS, nuts_sampler="nutpie", random_seed=1, progressbar=False
-            )
+            return pm.sample(**SETTINGS, nuts_sampler="nutpie", random_seed=1, progressbar=False)
 
     idata = benchmark.pedantic(sample, rounds=1)
     seconds = idata.posterior.sampling_time

@@ -76,7 +76,11 @@ def main():
         start = time.perf_counter()
         results = biogeme.bayesian_estimation()
         wall = time.perf_counter() - start
-    idata = results.raw_bayesian_results.idata if hasattr(results, "raw_bayesian_results") else results.idata
+    idata = (
+        results.raw_bayesian_results.idata
+        if hasattr(results, "raw_bayesian_results")
+        else results.idata
+    )
     table = az.summary(idata, var_names=POPULATION)
     print(table, idata.posterior.attrs, wall, file=sys.stderr)
 

@@ -246,9 +246,9 @@ def sample(
 
     If all but converged, that is with no more than ten divergent transitions and no R-hat above
     1.05, it samples once more, with a target acceptance of 0.95 (or nearer to 1 than the one asked
-    for) and twice the tuning, and says so. It takes twice the draws, too, if an effective sample
-    size is below 400; where that alone is wrong, it must be at least 200. What then is not in order
-    is for :func:`~helpers.check_convergence` to refuse.
+    for), twice the tuning and twice the draws, and says so. Where only effective draws lack, there
+    must be at least 200. What then is not in order is for :func:`~helpers.check_convergence` to
+    refuse.
 
     Parameters
     ----------
@@ -288,11 +288,12 @@ def sample(
     if {"psi", "scatter"} <= set(model.named_vars):
         names = [*names, "scatter"]
     idata, words = _sample(model, names, asked), f"{tune:,} of tuning"
-    problem, times = _nearly_converged(idata)
+    problem = _nearly_converged(idata)
     if problem:
-        with_what = "smaller steps" if times == 1 else f"smaller steps and {times} times the draws"
+        with_what = "smaller steps and twice the draws"
         warnings.warn(f"{problem} Sampling once more, with {with_what}.", stacklevel=2)
-        again, draws = smaller_steps(tune, target_accept), draws * times
+        # What was slow enough to fail a gate once is slow still with smaller steps.
+        again, draws = smaller_steps(tune, target_accept), 2 * draws
         nuts = {"target_accept": again["target_accept"]}
         asked |= {"draws": draws, "tune": again["tune"], "nuts": nuts}
         idata = _sample(model, names, asked)
@@ -336,13 +337,12 @@ def _stoppable() -> Iterator[None]:
             raise KeyboardInterrupt  # also where the stopped chains could not be put together
 
 
-def _nearly_converged(idata: xr.DataTree) -> tuple[str, int]:
-    """What a second run may mend, and how many times the draws it takes; "" if nothing can."""
-    wrong, slow = _complaint(idata, ess=0), _complaint(idata, rhat=np.inf, divergences=10**9)
+def _nearly_converged(idata: xr.DataTree) -> str:
+    """What is not in order, if a second run may mend it; else an empty string."""
+    wrong = _complaint(idata, ess=0)
+    problem = wrong or _complaint(idata)
     near = {"ess": 0 if wrong else 200, "rhat": 1.05, "divergences": 10}
-    if not (wrong or slow) or _complaint(idata, **near):
-        return "", 1
-    return (wrong or slow), 2 if slow else 1
+    return "" if _complaint(idata, **near) else problem
 
 
 def _complaint(idata: xr.DataTree, **limits: float) -> str:
