@@ -74,7 +74,9 @@ test-all: lint ## the same, and each chapter with a second seed (an hour)
 bench: $(READY) ## measure the speed of what matters, as ratios (long)
 	@mkdir -p .benchmarks
 	$(BIN)/pip install --quiet -e ".[jax]"
-	$(BIN)/python -m pytest tests/benchmarks/bench_*.py --benchmark-only \
+	$(BIN)/python -m venv .benchmarks/biogeme
+	.benchmarks/biogeme/bin/pip install --quiet "biogeme==3.3.2" "tomlkit==0.13.3"
+	BIOGEME_PYTHON=.benchmarks/biogeme/bin/python $(BIN)/python -m pytest tests/benchmarks/bench_*.py --benchmark-only \
 	  --benchmark-columns=min,median,max,rounds --benchmark-sort=name \
 	  --benchmark-json=.benchmarks/run.json
 	$(BIN)/python tests/benchmarks/table.py .benchmarks/run.json data/benchmarks.csv

@@ -1,6 +1,7 @@
 """What an analysis says of attributes."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.special import logsumexp
 
@@ -38,6 +39,18 @@ def test_table_and_section(table, kind, prior_of, tables_of):
     section = attribute_section(found)
     assert section[0].startswith("Per unit of price the odds")
     assert section[-1].shape == (3, 3) and attribute_section(None) == []
+
+
+def test_a_category_without_a_price_is_chosen_and_never_dearer():
+    """Such as "no purchase": a line of the table, and no column."""
+    pairs = [(k, j) for k in ("oats", "flakes", "no purchase") for j in ("oats", "flakes")]
+    table = pd.DataFrame(pairs, columns=["category", "changed"]).assign(
+        attribute="price", quantity="elasticity", mean=0.4, low=0.3, high=0.5
+    )
+    slope = {"attribute": "price", "quantity": "slope", "mean": -0.9, "low": -1.0, "high": -0.8}
+    grid = attribute_section(pd.concat([pd.DataFrame([slope]), table]))[-1]
+    assert grid.index.tolist() == ["oats", "flakes", "no purchase"]
+    assert grid.columns.tolist() == ["oats", "flakes"]
 
 
 def test_what_quick_fits_take_for_known(table):

@@ -165,7 +165,8 @@ def attribute_section(table: pd.DataFrame | None, most: int = 12) -> list[Any]:
     ]
     shown = table[table["quantity"] == "elasticity"]
     for name, of_one in shown.groupby("attribute", sort=False):
-        order = of_one["category"].unique()
+        # What has no price, such as "no purchase", is chosen and never made dearer.
+        order, changed = of_one["category"].unique(), of_one["changed"].unique()
         if len(order) > most:
             continue
         texts = [
@@ -176,6 +177,6 @@ def attribute_section(table: pd.DataFrame | None, most: int = 12) -> list[Any]:
         parts += [
             f"By how many per cent more a category (line) is chosen in all rows if the {name} of "
             "a category (column) is 1 % higher, with 89 % intervals.",
-            grid.loc[order, order].rename_axis(columns=f"{name} of"),
+            grid.loc[order, changed].rename_axis(columns=f"{name} of"),
         ]
     return parts
