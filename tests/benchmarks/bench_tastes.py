@@ -69,15 +69,14 @@ def by_helpers(trips):
     return model, ["intercept", "attribute_slope", "attribute_sd"]
 
 
-def note(benchmark, found):
-    benchmark.group = "own slopes of 752 people, 6768 choices: tune and sample"
-    benchmark.extra_info |= found
+GROUP = "own slopes of 752 people, 6768 choices: tune and sample"
 
 
 @pytest.mark.parametrize(
     ("way", "build"), {"by hand": by_hand, "masked_regression": by_helpers}.items()
 )
 def test_own_slopes(benchmark, way, build):
+    benchmark.group = GROUP
     model, names = build(pd.read_csv(SURVEY))
 
     def sample():
@@ -95,7 +94,7 @@ def test_own_slopes(benchmark, way, build):
     idata = benchmark.pedantic(sample, rounds=1)
     seconds = idata.posterior.sampling_time
     table = check_convergence(idata, var_names=names, rhat=2, ess=1, divergences=10**6)
-    found = {
+    benchmark.extra_info |= {
         "what": way,
         "seconds": seconds,
         "ESS/s": table["ess_bulk"].min() / seconds,
@@ -103,13 +102,13 @@ def test_own_slopes(benchmark, way, build):
         "divergences": int(idata.sample_stats["diverging"].sum()),
         "gradient steps a draw": float(idata.sample_stats["n_steps"].mean()),
     }
-    note(benchmark, found)
 
 
 def test_own_slopes_by_biogeme(benchmark):
     python = os.environ.get("BIOGEME_PYTHON")
     if python is None:
         pytest.skip("BIOGEME_PYTHON names no Python with biogeme")
+    benchmark.group = GROUP
     script = Path(__file__).with_name("biogeme_tastes.py")
     command = [python, script, SURVEY, json.dumps(SETTINGS)]
 
@@ -117,4 +116,4 @@ def test_own_slopes_by_biogeme(benchmark):
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=sys.stderr, check=True)
         return json.loads(done.stdout.decode().splitlines()[-1])
 
-    note(benchmark, benchmark.pedantic(run, rounds=1))
+    benchmark.extra_info |= benchmark.pedantic(run, rounds=1)
