@@ -341,14 +341,16 @@ def _nearly_converged(idata: xr.DataTree) -> str:
     """What is not in order, if a second run may mend it; else an empty string."""
     wrong = _complaint(idata, ess=0)
     problem = wrong or _complaint(idata)
-    near = {"ess": 0 if wrong else 200, "rhat": 1.05, "divergences": 10}
-    return "" if _complaint(idata, **near) else problem
+    hopeless = _complaint(idata, rhat=1.05, ess=0 if wrong else 200, divergences=10)
+    return "" if hopeless else problem
 
 
-def _complaint(idata: xr.DataTree, **limits: float) -> str:
+def _complaint(
+    idata: xr.DataTree, *, rhat: float = 1.01, ess: float = 400, divergences: float = 0
+) -> str:
     """What is not in order about the draws, in one sentence; "" if nothing is."""
     try:
-        check_convergence(idata, **limits)
+        check_convergence(idata, rhat=rhat, ess=ess, divergences=divergences)
     except ConvergenceError as problem:
         return str(problem).partition(". Try ")[0] + "."
     return ""
