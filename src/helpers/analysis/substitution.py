@@ -10,6 +10,13 @@ from helpers.diagnostics.substitution import Substitution, substitution_words
 __all__ = ["substitution_section"]
 
 
+_HEADS = {
+    "rows_off": "rows without",
+    "rows_on": "rows with",
+    "observed_over_expected": "observed / expected",
+}
+
+
 def substitution_section(tables: Mapping[str, pd.DataFrame], most: int = 60) -> list[Any]:
     """
     Arrange what menus and attributes say about substitution for a report.
@@ -52,6 +59,9 @@ def substitution_section(tables: Mapping[str, pd.DataFrame], most: int = 60) -> 
             "By how much more than its share a category gains where another is off the menu: the "
             "shift of its logit, with 89 % intervals, and the power to see a nest of both with a "
             f"scale of 0.5.{more}",
-            shown.drop(columns=["relative_to", "p"]).set_index(["removed", "category"]),
+            shown.drop(columns=["relative_to", "p"])
+            .set_index(["removed", "category"])
+            .round(2)
+            .rename(columns=_HEADS),
         ]
     return parts
