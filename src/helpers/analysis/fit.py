@@ -339,10 +339,11 @@ def _stoppable() -> Iterator[None]:
 
 def _nearly_converged(idata: xr.DataTree) -> str:
     """What is not in order, if a second run may mend it; else an empty string."""
-    wrong = _complaint(idata, ess=0)
-    problem = wrong or _complaint(idata)
-    hopeless = _complaint(idata, rhat=1.05, ess=0 if wrong else 200, divergences=10)
-    return "" if hopeless else problem
+    problem = _complaint(idata)
+    if not problem:
+        return ""
+    least = 0 if _complaint(idata, ess=0) else 200
+    return "" if _complaint(idata, rhat=1.05, ess=least, divergences=10) else problem
 
 
 def _complaint(

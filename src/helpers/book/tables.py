@@ -11,7 +11,6 @@ _HEADS = {
     "ess_bulk": "ESS, bulk",
     "ess_tail": "ESS, tail",
     "rmse": "RMSE",
-    "largest_z": "largest z",
     "inside_50": "inside 50 %",
     "inside_89": "inside 89 %",
     "expected_over_observed": "expected / observed",
