@@ -34,8 +34,18 @@ from helpers.analysis.fit import (
     sampling_settings,
     thin,
 )
-from helpers.analysis.gate import NotConverged, not_converged, smaller_steps
+from helpers.analysis.gate import NotConverged, not_converged, passed_words, smaller_steps
 from helpers.analysis.labels import plain_text, wide_range
+from helpers.analysis.on_disk import (
+    MANY,
+    SamplingPlan,
+    is_on_disk,
+    keep_on_disk,
+    note_on_disk,
+    open_draws,
+    plan_sampling,
+    sample_on_disk,
+)
 from helpers.analysis.options import PARTS, AnalysisOptions, describe_options
 from helpers.analysis.posterior import (
     Unfinished,
@@ -52,6 +62,7 @@ from helpers.analysis.report import Figure, Stop, html_report, stop_on_error, wr
 from helpers.analysis.sections import findings, report_sections, trust
 from helpers.analysis.sensitivity import prior_sensitivity, sensitivity_words
 from helpers.analysis.show import Section, show_sections
+from helpers.analysis.stopping import stoppable
 from helpers.analysis.substitution import substitution_section
 from helpers.analysis.tables import (
     all_tables,
@@ -64,6 +75,7 @@ from helpers.analysis.tables import (
 )
 
 __all__ = [
+    "MANY",
     "PARTS",
     "Analysis",
     "AnalysisOptions",
@@ -75,6 +87,7 @@ __all__ = [
     "NotConverged",
     "Predictions",
     "Progress",
+    "SamplingPlan",
     "Section",
     "Source",
     "Step",
@@ -103,11 +116,17 @@ __all__ = [
     "fit_choice",
     "html_report",
     "ignored_table",
+    "is_on_disk",
     "keep_draws",
+    "keep_on_disk",
     "label_draws",
     "menu_tables",
     "not_converged",
+    "note_on_disk",
+    "open_draws",
+    "passed_words",
     "plain_text",
+    "plan_sampling",
     "plot_clusters",
     "plot_effects",
     "plot_intervals",
@@ -122,6 +141,7 @@ __all__ = [
     "report_sections",
     "run_command",
     "sample",
+    "sample_on_disk",
     "sampling_settings",
     "scenario_menus",
     "sensitivity_words",
@@ -132,6 +152,7 @@ __all__ = [
     "software_versions",
     "step_tables",
     "stop_on_error",
+    "stoppable",
     "substitution_section",
     "take_draws",
     "thin",

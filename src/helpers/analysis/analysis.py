@@ -1,6 +1,7 @@
 """The whole analysis: read, choose, fit, check, report."""
 
 import inspect
+import shutil
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
@@ -15,6 +16,7 @@ import xarray as xr
 from helpers.analysis.check import Checks, check_predictions
 from helpers.analysis.choose import Choice, choose
 from helpers.analysis.fit import Fit, expected_time, fit_choice
+from helpers.analysis.on_disk import is_on_disk, plan_sampling
 from helpers.analysis.options import AnalysisOptions, describe_options
 from helpers.analysis.posterior import keep_draws, software_versions
 from helpers.analysis.progress import Progress
@@ -141,8 +143,8 @@ class Analysis:
         Returns
         -------
         list of pathlib.Path
-            The files: ``posterior.nc``, ``report.html``, ``checks.csv``, and one for each table,
-            such as ``preferences.csv``.
+            The files: ``posterior.nc``, or ``posterior.zarr`` where the draws are on disk;
+            ``report.html``, ``checks.csv``, and one for each table, such as ``preferences.csv``.
 
         Raises
         ------
@@ -152,15 +154,25 @@ class Analysis:
         folder = Path(folder or self.options.output_dir or self._folder)
         with keep_draws(self.idata, folder, "Writing the results"):
             page = self.report(versions or software_versions())
+            already, draws = self._draws(folder)
             writers: dict[str, Any] = {
-                "posterior.nc": lambda path: self.idata.to_netcdf(path, engine="h5netcdf"),
+                **draws,
                 "report.html": lambda path: path.write_text(page, encoding="utf-8"),
                 "checks.csv": self.checks.predictions.table.to_csv,
             }
             for name, table in self.tables.items():
                 if name not in _REPORT_ONLY:
                     writers[f"{name}.csv"] = partial(table.to_csv, index=False)
-            return write_together(folder, writers)
+            return [*already, *write_together(folder, writers)]
+
+    def _draws(self, folder: Path) -> tuple[list[Path], dict[str, Callable[[Path], Any]]]:
+        """Draws that are in the folder already, or what writes them."""
+        if not is_on_disk(self.idata):
+            return [], {"posterior.nc": lambda path: self.idata.to_netcdf(path, engine="h5netcdf")}
+        kept = Path(self.idata["posterior"].attrs["kept"])
+        if kept.parent == folder.absolute():
+            return [kept], {}
+        return [], {kept.name: partial(shutil.copytree, kept)}
 
     @property
     def _folder(self) -> Path:
@@ -224,7 +236,9 @@ def analyse(
     if asked.posterior:
         say(f"Reading the draws in {asked.posterior}")
     else:
-        say(f"Compiling and sampling. {expected_time(choice, asked.draws)}")
+        plan = plan_sampling(choice, asked)
+        expected = expected_time(choice, plan.draws, plan.tune)
+        say(" ".join(filter(None, ["Compiling and sampling.", expected, plan.words])))
     fit = fit_choice(choice, asked)
     analysis = conclude(read, fit, asked, say)
     if asked.output_dir:

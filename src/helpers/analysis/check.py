@@ -7,6 +7,7 @@ import pandas as pd
 import pymc as pm
 import xarray as xr
 
+from helpers.analysis.draws import fewer
 from helpers.analysis.fit import thin
 from helpers.data.counts import CategoryCounts
 from helpers.data.shares import nested_logits, shares_on_menu
@@ -25,6 +26,8 @@ __all__ = ["Checks", "Predictions", "check_predictions"]
 
 # Rows that are checked: of more, so many drawn at random say the same in less time.
 _ROWS = 2_000
+# Cells of a table up to which the counts of all its rows are predicted, and draws for larger ones.
+_CELLS, _DRAWS = 800_000, 200
 # Of a category's rows, the part that may be rough before "less" is taken back.
 _ROUGH = 0.2
 
@@ -37,7 +40,8 @@ class Predictions:
     Attributes
     ----------
     counts : numpy.ndarray of int, shape (draws, R, K)
-        Predicted counts, under the rows' own menus, with scatter of rows drawn anew.
+        Predicted counts, under the rows' own menus, with scatter of rows drawn anew. For tables of
+        more than 800,000 cells, of the rows that were checked.
     table : pandas.DataFrame
         The table of :func:`~helpers.diagnostics.category_checks`: each row judged by a fit to the
         others. Where that is rough for more than a fifth of a category's rows, "less" becomes "too
@@ -51,6 +55,10 @@ class Predictions:
     leave_one_out : LeaveOneOut or None
         Log density of each row that was checked in the light of all others, to compare models;
         None if the scatter of rows cannot be integrated out.
+    n_rows : int, optional
+        Number of rows of the table; if not given, that of `counts`.
+    rows : numpy.ndarray of int, optional
+        Positions of the rows of `counts` in the table; all if not given.
     """
 
     counts: np.ndarray
@@ -58,6 +66,8 @@ class Predictions:
     pareto_k: np.ndarray
     log_likelihood: xr.DataArray | None = None
     leave_one_out: LeaveOneOut | None = None
+    n_rows: int | None = None
+    rows: np.ndarray | None = None
 
     @property
     def fits(self) -> bool:
@@ -70,7 +80,7 @@ class Predictions:
         sentences = [verdict_text(self.table)]
         verdicts = set(self.table["verdict"])
         sentences += [text for verdict, text in _MEANING.items() if verdict in verdicts]
-        n_rows, n_checked = self.counts.shape[1], len(self.pareto_k)
+        n_rows, n_checked = self.n_rows or self.counts.shape[1], len(self.pareto_k)
         if n_checked < n_rows:
             sentences.append(f"This is said of {n_checked:,} rows drawn from {n_rows:,}.")
         if rough := int((self.pareto_k > GOOD_K).sum()):
@@ -126,7 +136,8 @@ def check_predictions(
     (:func:`~helpers.diagnostics.leave_one_out`), and its count's rank among the predicted ones goes
     to :func:`~helpers.diagnostics.category_checks`. The scatter of a row is integrated out: a row
     is not judged by what only itself could tell. Of more than 2,000 rows, so many are drawn at
-    random to be judged.
+    random to be judged; in tables of more than 800,000 cells, these alone are predicted, from 200
+    draws.
 
     Parameters
     ----------
@@ -150,15 +161,20 @@ def check_predictions(
     makes intervals look slightly better than they are.
     """
     rng = np.random.default_rng(random_seed)
-    thinned = thin(idata, data)
+    large = data.counts.size > _CELLS
+    thinned = fewer(idata, _DRAWS) if large else thin(idata, data)
     posterior = thinned["posterior"].to_dataset()
-    rows = np.arange(len(data))
+    checked = every = np.arange(len(data))  # in the table
     if len(data) > _ROWS:
-        rows = np.sort(rng.choice(len(data), _ROWS, replace=False))
-    menus = model["available"].eval().astype(bool)
-    draws = _Draws(posterior, model, rows)
-    predicted = draws.predict(data.n, menus, rng)
-    log_likelihood = draws.log_likelihood(data.counts[rows], menus[rows], rng)
+        checked = np.sort(rng.choice(len(data), _ROWS, replace=False))
+    if large:
+        every = checked
+    rows = np.searchsorted(every, checked)  # among those that are predicted
+    menus, n = model["available"].eval().astype(bool)[every], data.n[every]
+    draws = _Draws(posterior, model, every, rows)
+    predicted = draws.predict(n, menus, rng)
+    of_rows = data.counts[checked], menus[rows]
+    log_likelihood = draws.log_likelihood(*of_rows, rng)
     loo = None
     if log_likelihood is None:
         weights, pareto_k = np.zeros((len(predicted), len(rows))), np.full(len(rows), -np.inf)
@@ -166,25 +182,24 @@ def check_predictions(
         # Differences of rounding alone, as in rows with one category on the menu, have no tail.
         loo = leave_one_out(log_likelihood.round(9), chains=posterior.sizes["chain"])
         weights, pareto_k = loo.log_weights, loo.pareto_k
-    of_rows = data.counts[rows], menus[rows]
     by_others = predicted[:, rows]
     if loo is not None:
-        by_others = draws.predict(data.n, menus, rng, rows, _resampled(weights, rng))
+        by_others = draws.predict(n, menus, rng, rows, _resampled(weights, rng))
     even = np.zeros(weights.shape)
     table = category_checks(
         *of_rows,
         predicted[:, rows],
         pit=leave_one_out_pit(*of_rows, by_others, even, random_seed=rng),
-        date=None if data.date is None else data.date[rows],
+        date=None if data.date is None else data.date[checked],
         categories=data.categories,
     )
     table = _without_rough(table, menus[rows], pareto_k)
     total = None
-    if log_likelihood is not None and len(rows) == len(data):
+    if log_likelihood is not None and len(checked) == len(data):
         coords = {d: posterior[d].to_numpy() for d in ("chain", "draw")}
         shape = tuple(map(len, coords.values()))
         total = xr.DataArray(log_likelihood.sum(axis=1).reshape(shape), coords, tuple(coords))
-    return Predictions(predicted, table, pareto_k, total, loo)
+    return Predictions(predicted, table, pareto_k, total, loo, len(data), every if large else None)
 
 
 def _without_rough(table: pd.DataFrame, menus: np.ndarray, pareto_k: np.ndarray) -> pd.DataFrame:
@@ -222,15 +237,16 @@ def _resampled(log_weights: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 class _Draws:
     """What each draw says of the rows, without what only the row itself could tell."""
 
-    def __init__(self, posterior: xr.Dataset, model: pm.Model, rows: np.ndarray):
+    def __init__(self, posterior: xr.Dataset, model: pm.Model, every: np.ndarray, rows: np.ndarray):
         self.scatters, self.unknown = "scatter_sd" in model.named_vars, "psi" in model.named_vars
-        terms = {"logits": model["mean_logits" if self.scatters else "logits"]}
+        logits = model["mean_logits" if self.scatters else "logits"]
+        terms = {"logits": logits if len(every) == len(model.coords["row"]) else logits[every]}
         for name in ("scatter_sd", "scatter_df", "concentration", "psi", "nest_scale"):
             if name in model.named_vars:
                 terms[name] = model[name]
         if not self.scatters:
             counts = model["counts"]
-            terms["logp"] = pm.logp(counts, model.rvs_to_values[counts])[rows]
+            terms["logp"] = pm.logp(counts, model.rvs_to_values[counts])[every[rows]]
         by_draw = value_by_draw(posterior, model, list(terms.values()))
         values = map(np.stack, zip(*by_draw, strict=True))
         self.values = dict(zip(terms, values, strict=True))

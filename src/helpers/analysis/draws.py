@@ -16,10 +16,12 @@ from helpers.predict.preferences import latent_preferences, preferences_over_tim
 
 __all__ = ["Draws", "fewer", "take_draws"]
 
-# Draws that are used at most, if rows scatter and if not, and at least.
-_MOST_OF_SCATTER, _MOST, _LEAST = 400, 2_000, 50
-# Cells of counts that are looked at in all draws together, and numbers that are kept of them.
-_SEEN, _KEPT = 4e7, 3e7
+# Draws that are used at most, if rows scatter and if not, and at least: scatter that is not stored
+# is drawn again for each of them, which takes seconds where rows are many.
+_MOST_OF_SCATTER, _MOST, _LEAST_OF_SCATTER, _LEAST = 400, 2_000, 50, 200
+# Cells of counts that are looked at in all draws together, and numbers that are kept of them, by
+# choice and at most.
+_SEEN, _KEPT, _MOST_KEPT = 4e7, 3e7, 1.2e8
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +110,10 @@ def take_draws(
     n_tables, n_categories = 2 + len(predictors or {}), len(data.categories)
     kept = n_categories * (n_groups * n_tables + n_categories + len(menus or {}))
     most = _MOST_OF_SCATTER if choice.scatter else _MOST
-    n_wanted = np.clip(min(_SEEN / data.counts.size, _KEPT / kept), _LEAST, most)
+    least = _LEAST_OF_SCATTER if choice.scatter else min(_LEAST, _MOST_KEPT / kept)
+    n_wanted = np.clip(
+        min(_SEEN / data.counts.size, _KEPT / kept), max(least, _LEAST_OF_SCATTER), most
+    )
     thinned = fewer(idata, n_wanted)
     rows = row_averages(
         thinned, model, menus, predictors=predictors, by=by, random_seed=random_seed

@@ -162,6 +162,7 @@ def plot_predictive(
     ax: ArrayLike | None = None,
     *,
     prob: float = INTERVAL,
+    rows: np.ndarray | None = None,
 ) -> np.ndarray:
     """
     Draw observed shares against the intervals that the fitted model predicts for them.
@@ -176,6 +177,8 @@ def plot_predictive(
         One per category; a new figure if not given.
     prob : float
         Probability of the intervals, in (0, 1).
+    rows : numpy.ndarray of int, optional
+        Positions of the rows that `predicted` is of; all R if not given.
 
     Returns
     -------
@@ -192,20 +195,21 @@ def plot_predictive(
             n_lines, n_columns, figsize=(2.3 * n_columns, 2.4 * n_lines), squeeze=False
         )
     panels = np.ravel(ax)
-    n = np.maximum(data.n, 1)[:, None]
+    among = np.arange(len(data)) if rows is None else rows
+    n, available = np.maximum(data.n[among], 1)[:, None], data.available[among]
     low, high = (end / n for end in interval(predicted, prob))
-    observed = data.counts / n
+    observed = data.counts[among] / n
     inside, outside = sns.color_palette("colorblind")[0], sns.color_palette("colorblind")[3]
     for k, (name, panel) in enumerate(zip(categories, panels, strict=False)):
-        rows = np.flatnonzero(data.available[:, k])
-        rows = rows[np.argsort(observed[rows, k])]
-        is_in = (low[rows, k] <= observed[rows, k]) & (observed[rows, k] <= high[rows, k])
+        order = np.flatnonzero(available[:, k])
+        order = order[np.argsort(observed[order, k])]
+        is_in = (low[order, k] <= observed[order, k]) & (observed[order, k] <= high[order, k])
         share = is_in.mean()
-        shown = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), _ROWS)).astype(int))
-        rows, is_in, at = rows[shown], is_in[shown], np.arange(len(shown))
-        panel.vlines(at, low[rows, k], high[rows, k], color="0.7", lw=1, zorder=2)
+        shown = np.unique(np.linspace(0, len(order) - 1, min(len(order), _ROWS)).astype(int))
+        order, is_in, at = order[shown], is_in[shown], np.arange(len(shown))
+        panel.vlines(at, low[order, k], high[order, k], color="0.7", lw=1, zorder=2)
         for which, colour, marker in ((is_in, inside, "o"), (~is_in, outside, "x")):
-            points = at[which], observed[rows, k][which]
+            points = at[which], observed[order, k][which]
             panel.scatter(*points, s=9, color=colour, marker=marker, zorder=3)
         title = f"{plain_text(name, 26)}\n{share:.0%} inside"
         panel.set(title=title, xticks=[], ylim=(0, None))

@@ -1,10 +1,6 @@
 """The chosen regression as a model, and draws from it."""
 
-import signal
-import threading
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,11 +13,24 @@ import xarray as xr
 from helpers.analysis.choose import Choice
 from helpers.analysis.draws import fewer
 from helpers.analysis.gate import not_converged, smaller_steps
+from helpers.analysis.on_disk import (
+    MANY,
+    is_on_disk,
+    note_on_disk,
+    plan_sampling,
+    sample_on_disk,
+)
 from helpers.analysis.options import AnalysisOptions
 from helpers.analysis.posterior import label_draws, read_posterior, write_unfinished
 from helpers.analysis.progress import shows_bars
+from helpers.analysis.stopping import stoppable
 from helpers.data.counts import CategoryCounts
-from helpers.diagnostics.convergence import ConvergenceError, check_convergence
+from helpers.diagnostics.convergence import (
+    Convergence,
+    ConvergenceError,
+    check_convergence,
+    measure_convergence,
+)
 from helpers.diagnostics.profiling import expected_seconds
 from helpers.models.names import parameter_names
 from helpers.models.regression import masked_regression
@@ -102,7 +111,7 @@ def build_model(choice: Choice) -> pm.Model:
     )
 
 
-def expected_time(choice: Choice, draws: int) -> str:
+def expected_time(choice: Choice, draws: int, tune: int = 1_000) -> str:
     """
     Say roughly how long the sampler will take.
 
@@ -110,8 +119,8 @@ def expected_time(choice: Choice, draws: int) -> str:
     ----------
     choice : Choice
         The choice, with its data.
-    draws : int
-        Draws to keep in each chain.
+    draws, tune : int
+        Draws to keep in each chain, and draws of tuning before them.
 
     Returns
     -------
@@ -135,6 +144,7 @@ def expected_time(choice: Choice, draws: int) -> str:
         likelihood=choice.likelihood,
         menus=menus,
         draws=draws,
+        tune=tune,
     )
     return (
         f"Expect about {10 * np.ceil(seconds / 10):.0f} seconds of sampling, after 10 to 40 "
@@ -153,7 +163,8 @@ def fit_choice(choice: Choice, options: AnalysisOptions | None = None) -> Fit:
     options : AnalysisOptions, optional
         How to sample: ``draws``, ``tune``, ``target_accept``, ``random_seed`` and ``progressbar``;
         or ``posterior``, draws of an earlier run. Draws that must not be used are kept in
-        ``output_dir``, for a look at what went wrong.
+        ``output_dir``, for a look at what went wrong, and so are draws that memory has no room for
+        (:func:`plan_sampling`).
 
     Returns
     -------
@@ -170,23 +181,31 @@ def fit_choice(choice: Choice, options: AnalysisOptions | None = None) -> Fit:
     See Also
     --------
     sample : Draws, without a check.
+    sample_on_disk : Draws that memory has no room for.
     """
     options = options or AnalysisOptions()
     model = build_model(choice)
     if options.posterior:
         idata = read_posterior(options.posterior, choice, model)
     else:
-        idata = sample(
-            model,
-            draws=options.draws,
-            tune=options.tune,
-            target_accept=options.target_accept,
-            random_seed=options.random_seed,
-            progressbar=options.progressbar and shows_bars(),
-        )
+        plan = plan_sampling(choice, options)
+        settings: dict[str, Any] = {
+            "draws": plan.draws,
+            "tune": plan.tune,
+            "target_accept": options.target_accept,
+            "random_seed": options.random_seed,
+            "progressbar": options.progressbar and shows_bars(),
+        }
+        if plan.on_disk:
+            idata = sample_on_disk(model, options.output_dir, **settings)
+        else:
+            idata = sample(model, **settings)
         label_draws(idata, choice, options)
+        if plan.on_disk:
+            about = idata["posterior"].attrs
+            note_on_disk(about["kept"], about)
     try:
-        convergence = check_convergence(idata)
+        convergence = check_convergence(idata, **(MANY if is_on_disk(idata) else {}))
     except ConvergenceError as error:
         _, where = write_unfinished(idata, options.output_dir)
         raise not_converged(error, choice, idata, options, where) from None
@@ -312,46 +331,24 @@ def sample(
 def _sample(model: pm.Model, names: list[str], settings: dict[str, Any]) -> xr.DataTree:
     # Fast mathematics adds numbers in an order that depends on what is in the compile cache:
     # without it, a seed gives the same draws with an empty and with a full one.
-    with model, pytensor.config.change_flags(numba__fastmath=False), _stoppable():
+    with model, pytensor.config.change_flags(numba__fastmath=False), stoppable():
         return pm.sample(**settings, var_names=names)
-
-
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """Pass Ctrl-C on, where the sampler would take it for the end of the draws."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    stopped, before = threading.Event(), signal.getsignal(signal.SIGINT)
-
-    def stop(number: int, frame: Any) -> None:
-        stopped.set()
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGINT, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-        if stopped.is_set():
-            raise KeyboardInterrupt  # also where the stopped chains could not be put together
 
 
 def _nearly_converged(idata: xr.DataTree) -> str:
     """What is not in order, if a second run may mend it; else an empty string."""
-    problem = _complaint(idata)
+    measured = measure_convergence(idata)
+    problem = _complaint(measured)
     if not problem:
         return ""
-    least = 0 if _complaint(idata, ess=0) else 200
-    return "" if _complaint(idata, rhat=1.05, ess=least, divergences=10) else problem
+    least = 0 if _complaint(measured, ess=0) else 200
+    return "" if _complaint(measured, rhat=1.05, ess=least, divergences=10) else problem
 
 
-def _complaint(
-    idata: xr.DataTree, *, rhat: float = 1.01, ess: float = 400, divergences: float = 0
-) -> str:
+def _complaint(measured: Convergence, **limits: float) -> str:
     """What is not in order about the draws, in one sentence; "" if nothing is."""
     try:
-        check_convergence(idata, rhat=rhat, ess=ess, divergences=divergences)
+        measured.check(**limits)
     except ConvergenceError as problem:
         return str(problem).partition(". Try ")[0] + "."
     return ""

@@ -3,13 +3,14 @@
 import re
 from typing import Any
 
+import pandas as pd
 import xarray as xr
 
 from helpers.analysis.choose import Choice
 from helpers.analysis.options import AnalysisOptions
 from helpers.diagnostics.convergence import ConvergenceError
 
-__all__ = ["NotConverged", "not_converged", "smaller_steps"]
+__all__ = ["NotConverged", "not_converged", "passed_words", "smaller_steps"]
 
 _EASIER = (
     "If that does not do: spreads of single categories are hard to sample where clusters are few, "
@@ -103,6 +104,39 @@ def not_converged(
     if "divergent" in reason:
         more = {name: tried[name] for name in ("target_accept", "tune")}
     return NotConverged(reason, more, where)
+
+
+def passed_words(convergence: pd.DataFrame) -> str:
+    """
+    Say how draws passed the gate.
+
+    Parameters
+    ----------
+    convergence : pandas.DataFrame
+        The table of :func:`~helpers.check_convergence`.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from helpers.analysis import passed_words
+    >>> passed_words(pd.DataFrame({"rhat": [1.004], "ess_bulk": [900.0], "ess_tail": [1200.0]}))
+    'no divergent transition; largest R-hat 1.004; smallest effective sample size 900.'
+    """
+    smallest, largest = convergence[["ess_bulk", "ess_tail"]].min().min(), convergence["rhat"].max()
+    words = (
+        f"no divergent transition; largest R-hat {largest:.3f}; smallest effective sample size "
+        f"{smallest:,.0f}."
+    )
+    if largest > 1.01:
+        words += (
+            " Of so many elements, chance leads some beyond 1.01: up to 5 % of a variable's may "
+            "be, and none beyond 1.05."
+        )
+    return words
 
 
 def _shortened(reason: str, limit: int = 4) -> str:

@@ -17,6 +17,7 @@ import pymc as pm
 import xarray as xr
 
 from helpers.analysis.choose import Choice
+from helpers.analysis.on_disk import keep_on_disk, open_draws
 from helpers.analysis.options import AnalysisOptions
 from helpers.analysis.report import write_together
 from helpers.data.counts import CategoryCounts
@@ -171,7 +172,8 @@ def read_posterior(path: str | Path, choice: Choice, model: pm.Model) -> xr.Data
     Parameters
     ----------
     path : str or pathlib.Path
-        A file that an analysis wrote: ``posterior.nc`` or ``unfinished-posterior.nc``.
+        What an analysis wrote: ``posterior.nc``, ``unfinished-posterior.nc`` or, where memory has
+        no room for them, ``posterior.zarr``.
     choice : Choice
         The choice that they should be of, with its data.
     model : pymc.Model
@@ -180,7 +182,8 @@ def read_posterior(path: str | Path, choice: Choice, model: pm.Model) -> xr.Data
     Returns
     -------
     xarray.DataTree
-        The draws, in memory; the attribute ``kept`` of ``posterior`` says where they came from.
+        The draws, in memory unless they are of ``posterior.zarr``; the attribute ``kept`` of
+        ``posterior`` says where they came from.
 
     Raises
     ------
@@ -196,11 +199,14 @@ def read_posterior(path: str | Path, choice: Choice, model: pm.Model) -> xr.Data
         If the file does not say which table its draws are of, as those of older versions.
     """
     path = Path(path)
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(f"There is no file {str(path)!r}: check the path of the posterior.")
     try:
-        with xr.open_datatree(path, engine="h5netcdf") as stored:
-            idata = stored.load()
+        if path.is_dir():
+            idata = open_draws(path, model)
+        else:
+            with xr.open_datatree(path, engine="h5netcdf") as stored:
+                idata = stored.load()
         posterior = idata["posterior"].to_dataset()
     except (OSError, KeyError, ValueError) as error:
         raise ValueError(f"{path.name} cannot be read as draws of an analysis: {error}") from None
@@ -302,6 +308,7 @@ def write_unfinished(idata: xr.DataTree, folder: str | Path | None) -> tuple[Pat
         A sentence about it.
     """
     if source := idata["posterior"].attrs.get("kept"):
+        keep_on_disk(source)
         return Path(source), f"The draws are still in {source}."
     try:
         folder = Path(folder or tempfile.mkdtemp(prefix=f"{_NAME}-"))

@@ -3,6 +3,7 @@
 import base64
 import io
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -185,6 +186,8 @@ def write_together(
             for name, write in writers.items():
                 write(drafts[name])
             for name, path in drafts.items():
+                if path.is_dir() and (output_dir / name).is_dir():
+                    shutil.rmtree(output_dir / name)
                 os.replace(path, output_dir / name)
     except BaseException:
         for folder in made:

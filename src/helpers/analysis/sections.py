@@ -17,6 +17,7 @@ from helpers.analysis.figures import (
     plot_over_time,
     plot_predictive,
 )
+from helpers.analysis.gate import passed_words
 from helpers.analysis.labels import LABELS, wide_range
 from helpers.analysis.report import Figure
 from helpers.analysis.sensitivity import sensitivity_words
@@ -152,7 +153,7 @@ def _believed(analysis: "Analysis") -> list[Any]:
         *trust(analysis),
         _cut(predictions.table.round(3)),
         _figure(
-            plot_predictive(analysis.data, predictions.counts)[0],
+            plot_predictive(analysis.data, predictions.counts, rows=predictions.rows)[0],
             "Observed shares (points; crosses where outside) and the 89 % intervals that a fit "
             "to all rows predicts for them, under their own menus.",
             "One panel per category: sorted observed shares with predicted intervals.",
@@ -385,7 +386,6 @@ def _priors(analysis: "Analysis") -> list[Any]:
 
 def _run(analysis: "Analysis", versions: str) -> list[Any]:
     convergence = analysis.checks.convergence
-    smallest = min(convergence["ess_bulk"].min(), convergence["ess_tail"].min())
     options = getattr(analysis, "options", None)
     asked = []
     if is_dataclass(options):
@@ -395,8 +395,7 @@ def _run(analysis: "Analysis", versions: str) -> list[Any]:
     return [
         analysis.choice.description,
         analysis.choice.evidence,
-        f"{analysis.idata['posterior'].attrs['settings']}; no divergent transition; largest R-hat "
-        f"{convergence['rhat'].max():.3f}; smallest effective sample size {smallest:,.0f}.",
+        f"{analysis.idata['posterior'].attrs['settings']}; {passed_words(convergence)}",
         _cut(convergence.round(3)),
         *asked,
         *(versions.split("\n") if versions else []),

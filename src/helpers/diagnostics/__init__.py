@@ -4,7 +4,12 @@ from helpers.diagnostics.by_category import category_checks, verdict_text
 from helpers.diagnostics.calibrate import calibrate
 from helpers.diagnostics.calibration import Calibration, rank_in_draws
 from helpers.diagnostics.calibration_plot import plot_calibration
-from helpers.diagnostics.convergence import ConvergenceError, check_convergence
+from helpers.diagnostics.convergence import (
+    Convergence,
+    ConvergenceError,
+    check_convergence,
+    measure_convergence,
+)
 from helpers.diagnostics.gradient import compile_gradient
 from helpers.diagnostics.hidden_cells import hidden_cell_table, hide_cells, predict_hidden
 from helpers.diagnostics.intervals import INTERVAL, interval, interval_table
@@ -27,6 +32,7 @@ __all__ = [
     "INTERVAL",
     "Calibration",
     "Comparison",
+    "Convergence",
     "ConvergenceError",
     "LeaveOneOut",
     "PredictiveCheck",
@@ -45,6 +51,7 @@ __all__ = [
     "leave_groups_out",
     "leave_one_out",
     "leave_one_out_pit",
+    "measure_convergence",
     "pearson_statistic",
     "plot_calibration",
     "predict_hidden",

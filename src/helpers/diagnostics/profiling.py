@@ -272,13 +272,13 @@ def expected_seconds(
     likelihood: str = "multinomial",
     menus: int = 1,
     draws: int = 1_000,
+    tune: int = 1_000,
 ) -> float:
     """
     Estimate how long :func:`~helpers.masked_regression` will sample, before anything is compiled.
 
     The estimate comes from the size of the data, the measured cost of a gradient per cell and per
-    effect, and the speed of this machine at a special function. It assumes four chains and 1,000
-    draws of tuning.
+    effect, and the speed of this machine at a special function. It assumes four chains.
 
     Parameters
     ----------
@@ -288,8 +288,8 @@ def expected_seconds(
         As in :func:`~helpers.masked_regression`.
     menus : int
         Number of menus that each row sums over, where they are unknown.
-    draws : int
-        Draws kept in each chain.
+    draws, tune : int
+        Draws kept in each chain, and draws of tuning before them.
 
     Returns
     -------
@@ -320,4 +320,4 @@ def expected_seconds(
     if data.counts.shape[1] > _MANY_CATEGORIES:
         steps = 4 * steps + 3
     parallel = min(4, os.cpu_count() or 1)
-    return (draws + 1_000) * 4 / parallel * steps * gradient
+    return (draws + tune) * 4 / parallel * steps * gradient
