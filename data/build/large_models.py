@@ -23,6 +23,7 @@ import pytensor
 
 from helpers import check_convergence, simulate_counts
 from helpers.analysis import (
+    MANY,
     AnalysisOptions,
     Fit,
     build_model,
@@ -36,7 +37,6 @@ from helpers.diagnostics import compile_gradient
 OUT = Path(__file__).resolve().parents[1] / "large_models.csv"
 ROWS = (3_000, 10_000, 30_000, 100_000, 300_000)
 ELECTIONS = 15
-LIMITS = {"exceptions": 0.01}
 
 
 class Peak(threading.Thread):
@@ -81,7 +81,7 @@ def one_size(rows, draws, tune, seed, folder):
         model, folder, draws=draws, tune=tune, random_seed=seed, progressbar=False
     )
     step("sampling")
-    table = check_convergence(idata, **LIMITS)
+    table = check_convergence(idata, **MANY)
     step("checking")
     analysis = conclude(source, Fit(choice, model, idata, table), options)
     step("summarising")

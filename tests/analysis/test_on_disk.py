@@ -87,7 +87,9 @@ class TestAnalysis:
         assert "in paths of at most 31 steps" in (folder / "report.html").read_text()
         with pytest.raises(NotConverged, match=f"are still in {tmp_path}"):
             analyse(data, output_dir=tmp_path, **OPTIONS | {"progressbar": True, "draws": 20})
-        assert "more than the 0 GB that are kept in memory: 20 draws" in capsys.readouterr().err
+        said = capsys.readouterr().err
+        assert "more than the 0 GB that are kept in memory: 20 draws" in said
+        assert "Measuring the convergence" in said
 
     def test_finds_what_an_analysis_in_memory_finds(self, found, data):
         analysis, _ = found

@@ -11,21 +11,8 @@ import resource
 import tempfile
 import time
 
-import nutpie
-
-from helpers import check_convergence, masked_regression, parameter_names, simulate_counts
-
-
-def sample(model, folder, **options):
-    """Draw with paths of at most 31 steps, and write the draws into a folder as they come."""
-    compiled = nutpie.compile_pymc_model(model, freeze_model=True, var_names=parameter_names(model))
-    return nutpie.sample(
-        compiled,
-        target_accept=0.92,
-        maxdepth=5,
-        zarr_store=nutpie.zarr_store.LocalStore(folder),
-        **options,
-    )
+from helpers import check_convergence, masked_regression, simulate_counts
+from helpers.analysis import sample_on_disk
 
 
 def main():
@@ -33,12 +20,18 @@ def main():
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         model = masked_regression(data)
-        draws = sample(model, folder, draws=1000, tune=300, chains=4, seed=1, progress_bar=False)
+        draws = sample_on_disk(
+            model,
+            folder,
+            draws=1000,
+            tune=300,
+            target_accept=0.92,
+            random_seed=1,
+            progressbar=False,
+        )
         seconds = time.perf_counter() - start
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
-        table = check_convergence(
-            draws, rhat=2, ess=1, divergences=99, var_names=parameter_names(model)
-        )
+        table = check_convergence(draws, rhat=2, ess=1, divergences=99)
         found = {
             "seconds": seconds,
             "ESS/s": table["ess_bulk"].min() / seconds,

@@ -27,6 +27,7 @@ from helpers.analysis.figures import (
 )
 from helpers.analysis.fit import (
     Fit,
+    announce_sampling,
     build_model,
     expected_time,
     fit_choice,
@@ -95,6 +96,7 @@ __all__ = [
     "Unfinished",
     "all_tables",
     "analyse",
+    "announce_sampling",
     "attribute_section",
     "attribute_table",
     "attribute_words",

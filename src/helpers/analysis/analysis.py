@@ -15,8 +15,8 @@ import xarray as xr
 
 from helpers.analysis.check import Checks, check_predictions
 from helpers.analysis.choose import Choice, choose
-from helpers.analysis.fit import Fit, expected_time, fit_choice
-from helpers.analysis.on_disk import is_on_disk, plan_sampling
+from helpers.analysis.fit import Fit, announce_sampling, fit_choice
+from helpers.analysis.on_disk import is_on_disk
 from helpers.analysis.options import AnalysisOptions, describe_options
 from helpers.analysis.posterior import keep_draws, software_versions
 from helpers.analysis.progress import Progress
@@ -236,10 +236,8 @@ def analyse(
     if asked.posterior:
         say(f"Reading the draws in {asked.posterior}")
     else:
-        plan = plan_sampling(choice, asked)
-        expected = expected_time(choice, plan.draws, plan.tune)
-        say(" ".join(filter(None, ["Compiling and sampling.", expected, plan.words])))
-    fit = fit_choice(choice, asked)
+        say(f"Compiling and sampling. {announce_sampling(choice, asked)}")
+    fit = fit_choice(choice, asked, say)
     analysis = conclude(read, fit, asked, say)
     if asked.output_dir:
         say(f"Writing to {asked.output_dir}")

@@ -1,6 +1,7 @@
 """The chosen regression as a model, and draws from it."""
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +38,7 @@ from helpers.models.regression import masked_regression
 
 __all__ = [
     "Fit",
+    "announce_sampling",
     "build_model",
     "expected_time",
     "fit_choice",
@@ -152,7 +154,39 @@ def expected_time(choice: Choice, draws: int, tune: int = 1_000) -> str:
     )
 
 
-def fit_choice(choice: Choice, options: AnalysisOptions | None = None) -> Fit:
+def announce_sampling(choice: Choice, options: AnalysisOptions) -> str:
+    """
+    Say how long the sampler will take, and where its draws go if memory has no room for them.
+
+    Parameters
+    ----------
+    choice : Choice
+        The choice, with its data.
+    options : AnalysisOptions
+        ``draws`` and ``tune``.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> from helpers import simulate_counts
+    >>> from helpers.analysis import AnalysisOptions, announce_sampling, choose
+    >>> data, _ = simulate_counts(random_seed=1)
+    >>> announce_sampling(choose(data), AnalysisOptions(draws=10)).partition(" about ")[0]
+    'Expect'
+    """
+    plan = plan_sampling(choice, options)
+    expected = expected_time(choice, plan.draws, plan.tune)
+    return " ".join(filter(None, [expected, plan.words]))
+
+
+def fit_choice(
+    choice: Choice,
+    options: AnalysisOptions | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Fit:
     """
     Build the model that was chosen, sample it, and refuse draws that must not be used.
 
@@ -165,6 +199,9 @@ def fit_choice(choice: Choice, options: AnalysisOptions | None = None) -> Fit:
         or ``posterior``, draws of an earlier run. Draws that must not be used are kept in
         ``output_dir``, for a look at what went wrong, and so are draws that memory has no room for
         (:func:`plan_sampling`).
+    progress : callable, optional
+        Called with a few words before the convergence of draws on the disk is measured, which
+        takes minutes.
 
     Returns
     -------
@@ -204,8 +241,11 @@ def fit_choice(choice: Choice, options: AnalysisOptions | None = None) -> Fit:
         if plan.on_disk:
             about = idata["posterior"].attrs
             note_on_disk(about["kept"], about)
+    large = is_on_disk(idata)
+    if large and progress:
+        progress("Measuring the convergence of every number")
     try:
-        convergence = check_convergence(idata, **(MANY if is_on_disk(idata) else {}))
+        convergence = check_convergence(idata, **(MANY if large else {}))
     except ConvergenceError as error:
         _, where = write_unfinished(idata, options.output_dir)
         raise not_converged(error, choice, idata, options, where) from None
