@@ -19,9 +19,17 @@ LONGEST_FIRST = [
     "13_what_if",
     "test_analysis",
     "test_run",
+    "03_varying_intercepts",
+    "04_correlated_slopes",
+    "05_centred_or_noncentred",
+    "19_one_pass",
     "test_loops",
     "test_correlated",
     "test_regression",
+    "test_on_disk",
+    "02_masked_multinomial",
+    "11_drift",
+    "test_site",
 ]
 
 

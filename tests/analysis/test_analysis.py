@@ -20,6 +20,7 @@ from helpers.analysis import (
     analyse,
     choose,
 )
+from helpers.diagnostics import measure_convergence
 
 ROOT = Path(__file__).parents[2]
 TABLES = ("checks", "comparison", "contrasts", "diversion", "ignored", "preferences")
@@ -203,13 +204,19 @@ def test_files_hold_the_tables(unfitted, tmp_path):
     assert f"<p>pymc {pm.__version__}</p>" in page
 
 
+def far_apart():
+    """Draws of four chains that are apart, and what is measured of them."""
+    idata = az.from_dict({"posterior": {"x": np.arange(20.0).reshape(4, 5)}})
+    return idata, measure_convergence(idata)
+
+
 def test_nothing_is_said_without_convergence(write_recorded, monkeypatch):
     def few(model, *, draws, tune, target_accept, random_seed, progressbar):
         assert (draws, random_seed, progressbar) == (5, 3, False)
         assert (tune, target_accept) == (1_000, 0.8)
-        return az.from_dict({"posterior": {"x": np.arange(20.0).reshape(4, 5)}})
+        return far_apart()
 
-    monkeypatch.setattr("helpers.analysis.fit.sample", few)
+    monkeypatch.setattr("helpers.analysis.fit._sampled", few)
     data, _ = simulate_counts(n_clusters=3, random_seed=1)
     path = write_recorded(data)
     with pytest.raises(ConvergenceError, match="The draws must not be used yet"):
@@ -217,10 +224,7 @@ def test_nothing_is_said_without_convergence(write_recorded, monkeypatch):
 
 
 def test_what_is_asked_is_said_even_if_the_fit_fails(tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        "helpers.analysis.fit.sample",
-        lambda *_, **__: az.from_dict({"posterior": {"x": np.arange(20.0).reshape(4, 5)}}),
-    )
+    monkeypatch.setattr("helpers.analysis.fit._sampled", lambda *_, **__: far_apart())
     table = pd.DataFrame({"a": [90, 120, 100], "b": [210, 190, 200], "c": [0, 330, 340]})
     table = pd.concat([table.iloc[:1], *[table.iloc[1:]] * 6])
     table.to_csv(tmp_path / "mine.csv", index=False)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -153,9 +154,10 @@ class TestKeeping:
 @pytest.fixture
 def sampled(fit, monkeypatch):
     """Draws that take no sampler, and pass for converged."""
-    monkeypatch.setattr("helpers.analysis.fit.sample", lambda model, **_: fit[2])
     table = pd.DataFrame({"rhat": [1.0], "ess_bulk": [900.0], "ess_tail": [800.0]})
-    monkeypatch.setattr("helpers.analysis.fit.check_convergence", lambda idata: table)
+    measured = SimpleNamespace(check=lambda: table)
+    monkeypatch.setattr("helpers.analysis.fit._sampled", lambda model, **_: (fit[2], measured))
+    monkeypatch.setattr("helpers.analysis.fit.measure_convergence", lambda idata: measured)
 
 
 @pytest.mark.slow
@@ -174,7 +176,7 @@ def test_a_step_that_fails_loses_nothing(step, data, sampled, monkeypatch, tmp_p
     if step != "all_tables":
         return
     # It goes on from there, without the sampler.
-    monkeypatch.setattr("helpers.analysis.fit.sample", fail)
+    monkeypatch.setattr("helpers.analysis.fit._sampled", fail)
     analysis = analyse(data, posterior=kept, output_dir=tmp_path / "out", progressbar=False)
     assert analysis.options.posterior == kept
     names = {path.name for path in (tmp_path / "out").iterdir()}
@@ -192,13 +194,13 @@ def test_draws_that_must_not_be_used_are_kept_for_a_look(fit, monkeypatch, tmp_p
     choice, _, idata = fit
     idata = idata.copy()
     idata["posterior"].attrs.update(tune=2_000, target_accept=0.95)
-    monkeypatch.setattr("helpers.analysis.fit.sample", lambda model, **_: idata)
 
     def diverged(problem):
-        def check(idata):
+        def check():
             raise ConvergenceError(f"The draws must not be used yet: {problem}. Try more.")
 
-        monkeypatch.setattr("helpers.analysis.fit.check_convergence", check)
+        measured = SimpleNamespace(check=check)
+        monkeypatch.setattr("helpers.analysis.fit._sampled", lambda model, **_: (idata, measured))
         with pytest.raises(NotConverged) as found:
             fit_choice(choice, AnalysisOptions(output_dir=tmp_path, progressbar=False))
         return found.value

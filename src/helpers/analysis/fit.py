@@ -29,7 +29,6 @@ from helpers.data.counts import CategoryCounts
 from helpers.diagnostics.convergence import (
     Convergence,
     ConvergenceError,
-    check_convergence,
     measure_convergence,
 )
 from helpers.diagnostics.profiling import expected_seconds
@@ -221,7 +220,7 @@ def fit_choice(
     sample_on_disk : Draws that memory has no room for.
     """
     options = options or AnalysisOptions()
-    model = build_model(choice)
+    model, measured = build_model(choice), None
     if options.posterior:
         idata = read_posterior(options.posterior, choice, model)
     else:
@@ -236,7 +235,7 @@ def fit_choice(
         if plan.on_disk:
             idata = sample_on_disk(model, options.output_dir, **settings)
         else:
-            idata = sample(model, **settings)
+            idata, measured = _sampled(model, **settings)
         label_draws(idata, choice, options)
         if plan.on_disk:
             about = idata["posterior"].attrs
@@ -244,8 +243,10 @@ def fit_choice(
     large = is_on_disk(idata)
     if large and progress:
         progress("Measuring the convergence of every number")
+    if measured is None:
+        measured = measure_convergence(idata)
     try:
-        convergence = check_convergence(idata, **(MANY if large else {}))
+        convergence = measured.check(**(MANY if large else {}))
     except ConvergenceError as error:
         _, where = write_unfinished(idata, options.output_dir)
         raise not_converged(error, choice, idata, options, where) from None
@@ -341,21 +342,43 @@ def sample(
     UserWarning
         If it samples once more.
     """
+    return _sampled(
+        model,
+        draws=draws,
+        tune=tune,
+        target_accept=target_accept,
+        random_seed=random_seed,
+        progressbar=progressbar,
+    )[0]
+
+
+def _sampled(
+    model: pm.Model,
+    *,
+    draws: int,
+    tune: int,
+    target_accept: float,
+    random_seed: int | None,
+    progressbar: bool,
+) -> tuple[xr.DataTree, Convergence]:
+    """What :func:`sample` returns, and what was measured of it, which takes seconds."""
     asked = sampling_settings(draws, random_seed, progressbar)
     asked |= {"tune": tune, "nuts": {"target_accept": target_accept}}
     names = parameter_names(model)
     if {"psi", "scatter"} <= set(model.named_vars):
         names = [*names, "scatter"]
     idata, words = _sample(model, names, asked), f"{tune:,} of tuning"
-    problem = _nearly_converged(idata)
+    measured = measure_convergence(idata)
+    problem = _nearly_converged(measured)
     if problem:
         with_what = "smaller steps and twice the draws"
-        warnings.warn(f"{problem} Sampling once more, with {with_what}.", stacklevel=2)
+        warnings.warn(f"{problem} Sampling once more, with {with_what}.", stacklevel=3)
         # What was slow enough to fail a gate once is slow still with smaller steps.
         again, draws = smaller_steps(tune, target_accept), 2 * draws
         nuts = {"target_accept": again["target_accept"]}
         asked |= {"draws": draws, "tune": again["tune"], "nuts": nuts}
         idata = _sample(model, names, asked)
+        measured = measure_convergence(idata)
         words = (
             f"{again['tune']:,} of tuning, in a second run with a target acceptance of "
             f"{again['target_accept']:g}"
@@ -365,7 +388,7 @@ def sample(
     used = again if problem else {"tune": tune, "target_accept": target_accept}
     settings = f"Four chains of {draws:,} draws after {words}"
     idata["posterior"].attrs.update(settings=settings, **used)
-    return idata
+    return idata, measured
 
 
 def _sample(model: pm.Model, names: list[str], settings: dict[str, Any]) -> xr.DataTree:
@@ -375,9 +398,8 @@ def _sample(model: pm.Model, names: list[str], settings: dict[str, Any]) -> xr.D
         return pm.sample(**settings, var_names=names)
 
 
-def _nearly_converged(idata: xr.DataTree) -> str:
+def _nearly_converged(measured: Convergence) -> str:
     """What is not in order, if a second run may mend it; else an empty string."""
-    measured = measure_convergence(idata)
     problem = _complaint(measured)
     if not problem:
         return ""

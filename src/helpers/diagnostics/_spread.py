@@ -1,5 +1,6 @@
 """The same work in this process, in several, or on several machines."""
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -54,9 +55,15 @@ def mapped(client: Any) -> Iterator[Callable[[Callable, Sequence], Iterable]]:
             "Spreading work needs Dask: pip install 'not-on-the-menu[dask]'."
         ) from error
     if isinstance(client, str) and client == "local":
-        # One thread each: compiled programs are not shared between threads.
+        # One thread each: compiled programs are not shared between threads. When all is done, a
+        # worker with large programs takes longer to end than Dask waits before it says so.
+        cluster_options = {
+            "threads_per_worker": 1,
+            "dashboard_address": ":0",
+            "silence_logs": logging.ERROR,
+        }
         with (
-            distributed.LocalCluster(threads_per_worker=1, dashboard_address=":0") as cluster,
+            distributed.LocalCluster(**cluster_options) as cluster,
             distributed.Client(cluster) as own,
         ):
             yield _over(own, distributed)
