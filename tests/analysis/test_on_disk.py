@@ -68,7 +68,7 @@ class TestPlan:
         assert not plan_sampling(choice, AnalysisOptions()).on_disk
         monkeypatch.setattr(on_disk, "_ROOM", needed - 1)
         plan = plan_sampling(choice, AnalysisOptions())
-        assert plan.on_disk and (plan.draws, plan.tune) == (500, 300)
+        assert plan.on_disk and (plan.draws, plan.tune) == (800, 300)
         assert plan.words.startswith("2,000 draws of 160 effects in each chain would take 0.0 GB")
 
     def test_numbers_that_are_asked_for_are_kept(self, data, no_room):

@@ -38,7 +38,7 @@ _ROOM = 2e9
 # Draws, tuning and doublings of a path where draws go to the disk, unless others are asked for.
 # Tens of thousands of clusters, each with a few rows, are near to independent normals in the
 # coordinates that are sampled: paths of 31 steps will do, and a short tuning.
-_DRAWS, _TUNE, _DOUBLINGS = 500, 300, 5
+_DRAWS, _TUNE, _DOUBLINGS = 800, 300, 5
 _CHAINS = 4
 # Limits of the gate for draws of that many elements. The gate asks for 400 effective draws of each.
 # Of chains that agree and have no more, chance puts 5 % of the elements beyond an R-hat of 1.01,
