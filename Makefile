@@ -47,8 +47,9 @@ run/%: $(READY)
 lab: $(READY) ## open the chapters in JupyterLab
 	$(BIN)/jupyter lab notebooks
 
-# Two files at a time, because compiling keeps one core busy; tests/conftest.py says in which order.
-PYTEST := BOOK_PROGRESSBAR=0 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+# Three files at a time, because two leave a sixth of two cores idle; tests/conftest.py says in which
+# order.
+PYTEST := BOOK_PROGRESSBAR=0 $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 # nbval compares the cells tagged for it; a chapter's own run is the gate. Cells may wait for a
 # compiler, so the time-out is long, but there is one.
 CHAPTERS := --nbval-lax --nbval-cell-timeout=600 notebooks

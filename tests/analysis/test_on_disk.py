@@ -91,6 +91,8 @@ class TestAnalysis:
         assert "more than the 0 GB that are kept in memory: 20 draws" in said
         assert "Measuring the convergence" in said
 
+    # Two more models to compile: for the longer round.
+    @pytest.mark.second_seed
     def test_finds_what_an_analysis_in_memory_finds(self, found, data):
         analysis, _ = found
         other = analyse(data, **OPTIONS | {"draws": 1_000, "tune": 500})
@@ -181,6 +183,7 @@ class TestSampling:
         assert not path.exists() and told.is_dir()
         shutil.rmtree(told.parent)
 
+    @pytest.mark.second_seed
     def test_labels_may_be_dates(self, tmp_path):
         data, _ = simulate_counts(6, 5, 3, unavailable=(0.2, 0, 0), random_seed=1)
         frame = data.to_frame().reset_index(drop=True)
