@@ -100,6 +100,8 @@ class TestPlantedFaults:
         # Ranks of the intercepts alone do not show it with so few simulations.
         assert found == {"log likelihood": "too high"}
 
+    # Three minutes on two busy cores: for the longer round.
+    @pytest.mark.second_seed
     def test_a_wrong_jacobian(self, monkeypatch):
         # Counted twice: with none at all a spread would have no proper posterior.
         right = LogTransform.log_jac_det
