@@ -46,6 +46,7 @@ from helpers.analysis.on_disk import (
     open_draws,
     plan_sampling,
     sample_on_disk,
+    stored_names,
 )
 from helpers.analysis.options import PARTS, AnalysisOptions, describe_options
 from helpers.analysis.posterior import (
@@ -155,6 +156,7 @@ __all__ = [
     "step_tables",
     "stop_on_error",
     "stoppable",
+    "stored_names",
     "substitution_section",
     "take_draws",
     "thin",

@@ -20,6 +20,7 @@ from helpers.analysis.on_disk import (
     note_on_disk,
     plan_sampling,
     sample_on_disk,
+    stored_names,
 )
 from helpers.analysis.options import AnalysisOptions
 from helpers.analysis.posterior import label_draws, read_posterior, write_unfinished
@@ -32,7 +33,6 @@ from helpers.diagnostics.convergence import (
     measure_convergence,
 )
 from helpers.diagnostics.profiling import expected_seconds
-from helpers.models.names import parameter_names
 from helpers.models.regression import masked_regression
 
 __all__ = [
@@ -364,9 +364,7 @@ def _sampled(
     """What :func:`sample` returns, and what was measured of it, which takes seconds."""
     asked = sampling_settings(draws, random_seed, progressbar)
     asked |= {"tune": tune, "nuts": {"target_accept": target_accept}}
-    names = parameter_names(model)
-    if {"psi", "scatter"} <= set(model.named_vars):
-        names = [*names, "scatter"]
+    names = stored_names(model)
     idata, words = _sample(model, names, asked), f"{tune:,} of tuning"
     measured = measure_convergence(idata)
     problem = _nearly_converged(measured)

@@ -31,6 +31,7 @@ __all__ = [
     "open_draws",
     "plan_sampling",
     "sample_on_disk",
+    "stored_names",
 ]
 
 # Bytes of draws that are kept in memory.
@@ -42,7 +43,8 @@ _DRAWS, _TUNE, _DOUBLINGS = 800, 300, 5
 _CHAINS = 4
 # Limits of the gate for draws of that many elements. The gate asks for 400 effective draws of each.
 # Of chains that agree and have no more, chance puts 5 % of the elements beyond an R-hat of 1.01,
-# and 3 in ten million beyond 1.05.
+# and 3 in ten million beyond 1.05; as the larger of two R-hats counts, these limits are the
+# stricter.
 MANY = {"exceptions": 0.05}
 _STORE = "posterior.zarr"
 # Folders that go when Python ends, unless somebody was told of them.
@@ -124,6 +126,25 @@ def _numbers(choice: Choice) -> int:
     return found
 
 
+def stored_names(model: pm.Model) -> list[str]:
+    """
+    Name the variables whose draws are kept.
+
+    Parameters
+    ----------
+    model : pymc.Model
+        The model.
+
+    Returns
+    -------
+    list of str
+        Those that do not grow with the rows; and, where menus and the scatter of rows are both
+        unknown, the scatter, as it cannot be drawn again.
+    """
+    names = parameter_names(model)
+    return [*names, "scatter"] if {"psi", "scatter"} <= set(model.named_vars) else names
+
+
 def sample_on_disk(
     model: pm.Model,
     folder: str | Path | None = None,
@@ -169,7 +190,7 @@ def sample_on_disk(
     KeyboardInterrupt
         If it is stopped; nothing is left behind.
     """
-    names = parameter_names(model)
+    names = stored_names(model)
     with pytensor.config.change_flags(numba__fastmath=False):
         compiled = nutpie.compile_pymc_model(model, freeze_model=True, var_names=names)
     with _new_store(folder) as path:
@@ -239,7 +260,7 @@ def _tidy(path: Path, model: pm.Model) -> None:
     """Remove what was written beside the draws that are kept."""
     for group in path.glob("warmup_*"):
         shutil.rmtree(group)
-    names = parameter_names(model)
+    names = stored_names(model)
     dims = {d for name in names for d in model.named_vars_to_dims.get(name) or ()}
     for array in (path / "posterior").iterdir():
         if array.is_dir() and array.name not in {*names, *dims}:
