@@ -21,6 +21,8 @@ OUT = Path(__file__).resolve().parents[1] / "calibration.csv"
 SHAPE = {"n_clusters": 6, "n_dates": 3, "n_categories": 4, "unavailable": (0, 0, 0.3, 0.3)}
 PRICE = {"attribute_slope": {"price": -1.0}}
 INTERCEPTS = {"effects": "intercepts"}
+# A table with a predictor: without one, the model has no slopes.
+PREDICTOR, SLOPES = {"effects": "slopes"}, {"effects": "slopes"}
 SCATTER = {"likelihood": "logistic-normal"}
 UNKNOWN = {"availability": "unknown", "inflated": ["category 3", "category 4"]}
 # What differs in the table, then the model.
@@ -29,10 +31,10 @@ MODELS = {
     "intercepts": ({}, INTERCEPTS),
     "intercepts, centred": ({}, INTERCEPTS | {"centring": "centred"}),
     "intercepts, non-centred": ({}, INTERCEPTS | {"centring": "noncentred"}),
-    "slopes": ({}, {"effects": "slopes"}),
-    "slopes, independent": ({}, {"effects": "slopes", "covariance": "independent"}),
-    "slopes, full": ({}, {"effects": "slopes", "covariance": "full"}),
-    "slopes, kronecker": ({}, {"effects": "slopes", "covariance": "kronecker"}),
+    "slopes": (PREDICTOR, SLOPES),
+    "slopes, independent": (PREDICTOR, SLOPES | {"covariance": "independent"}),
+    "slopes, full": (PREDICTOR, SLOPES | {"covariance": "full"}),
+    "slopes, kronecker": (PREDICTOR, SLOPES | {"covariance": "kronecker"}),
     "Dirichlet-multinomial": ({}, INTERCEPTS | {"likelihood": "dirichlet-multinomial"}),
     "normal scatter": ({}, INTERCEPTS | SCATTER | {"scatter": "normal"}),
     "t scatter": ({}, INTERCEPTS | SCATTER | {"scatter": "t"}),
@@ -56,10 +58,8 @@ def of_model(name, simulations, seed, client):
     simulated, options = MODELS[name]
     seed += LATER.get(name, 0)
     unknown = options.get("availability") == "unknown"
-    shape = SHAPE | ({"unavailable": (0,) * 4} if unknown else {})
-    data, _ = simulate_counts(
-        **shape, n_range=(50, 300), effects="intercepts", **simulated, random_seed=seed
-    )
+    shape = SHAPE | INTERCEPTS | ({"unavailable": (0,) * 4} if unknown else {}) | simulated
+    data, _ = simulate_counts(**shape, n_range=(50, 300), random_seed=seed)
     start = time.time()
     found = calibrate(
         data,
@@ -100,6 +100,7 @@ def main():
         if name not in done:
             tables.append(of_model(name, given.simulations, given.seed, given.client))
             table = pd.concat(tables).round(4).set_index(["model", "parameter"])
+            table = table.loc[[model for model in MODELS if model in table.index]]
             table.to_csv(given.out, lineterminator="\n")
 
 

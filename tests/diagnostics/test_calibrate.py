@@ -18,14 +18,14 @@ REFERENCE = {"reference": "category 1", "progressbar": False, "random_seed": 1}
 QUICK = {"draws": 300, "tune": 300, "chains": 2}
 
 
-def table(totals=(20, 60), clusters=6, dates=3):
+def table(totals=(20, 60), clusters=6, dates=3, effects="intercepts"):
     return simulate_counts(
         clusters,
         dates,
         3,
         unavailable=(0, 0, 0.4),
         n_range=totals,
-        effects="intercepts",
+        effects=effects,
         random_seed=1,
     )[0]
 
@@ -43,6 +43,19 @@ class TestOneModel:
         assert list(found.table.index) == ["intercept", "log likelihood"]
         assert found.ranks.columns.get_level_values("element").tolist()[0] == "category 2"
         assert (found.simulations["refused"] == "").all()
+
+    @pytest.mark.second_seed
+    def test_with_matrices_ranks_what_varies_in_them(self):
+        found = calibrate(
+            table(effects="slopes"), covariance="kronecker", simulations=20,
+            sampling={"draws": 100, "tune": 100, "chains": 1}, **REFERENCE,
+        )  # fmt: skip
+        elements = found.table["elements"].to_dict()
+        # Of a triangle of two rows, what is above the diagonal is 0, and its first entry is 1.
+        assert elements["effects_category_corr_chol"] == elements["effects_effect_corr_chol"] == 2
+        assert elements["effects"] == 6 * 2 * 2
+        labels = found.ranks["effects_category_corr_chol"].columns.tolist()
+        assert labels == ["1, 0", "1, 1"]
 
     def test_gives_the_same_in_other_processes(self, found):
         distributed = pytest.importorskip("distributed")

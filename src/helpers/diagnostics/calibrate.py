@@ -6,7 +6,7 @@ import threading
 import time
 import uuid
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -125,7 +125,7 @@ def calibrate(
         key=uuid.uuid4().hex,
         data=data,
         options=options,
-        names=_ranked_names(fitted, drawn),
+        elements={n: _elements(truths[n]) for n in _ranked_names(fitted, drawn)},
         joint={v.name for v in fitted.free_RVs} <= set(truths.data_vars),
         ranked=ranked,
         sampling=SAMPLING | dict(sampling or {}),
@@ -136,7 +136,7 @@ def calibrate(
         done = with_progress(over(_simulation, tasks), simulations, progressbar)
         found = sorted(done, key=lambda one: one["simulation"])
     _COMPILED.pop(call.key, None)
-    return _collected(found, call, fitted, false_alarms)
+    return _collected(found, call, false_alarms)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,7 +146,7 @@ class _Call:
     key: str
     data: CategoryCounts
     options: Mapping[str, Any]
-    names: Sequence[str]
+    elements: Mapping[str, Mapping[int, str]]
     joint: bool
     ranked: int
     sampling: Mapping[str, Any]
@@ -193,6 +193,14 @@ def _ranked_names(fitted: pm.Model, drawn: pm.Model) -> list[str]:
     return names
 
 
+def _elements(values: xr.DataArray) -> dict[int, str]:
+    """Labels of the elements that vary, by place: a triangular matrix has others."""
+    by_draw = values.isel(chain=0).transpose("draw", ...)
+    flat = by_draw.to_numpy().reshape(by_draw.sizes["draw"], -1)
+    labels = itertools.product(*(by_draw[d].to_numpy() for d in by_draw.dims[1:]))
+    return {i: ", ".join(map(str, one)) for i, one in enumerate(labels) if np.ptp(flat[:, i]) > 0}
+
+
 def _simulation(task: tuple[_Call, int, np.ndarray, xr.Dataset]) -> dict[str, Any]:
     """One table: fit it, and rank its truth. This is what runs elsewhere."""
     call, i, counts, truth = task
@@ -211,7 +219,10 @@ def _simulation(task: tuple[_Call, int, np.ndarray, xr.Dataset]) -> dict[str, An
         posterior = draws["posterior"].to_dataset()[[v.name for v in model.free_RVs]]
         size = posterior.sizes["chain"] * posterior.sizes["draw"]
         some = np.linspace(0, size - 1, call.ranked).round().astype(int)
-        columns = [_columns(truth, posterior, name, some) for name in call.names]
+        columns = [
+            _columns(truth, posterior, name, some)[:, list(of_name)]
+            for name, of_name in call.elements.items()
+        ]
         if call.joint:
             columns.append(_joint(truth, posterior, model, some))
     together = np.concatenate(columns, axis=1)
@@ -261,9 +272,7 @@ def _joint(
     return np.array([[*at_truth, *at_draws]], dtype=float).T
 
 
-def _collected(
-    found: list[dict[str, Any]], call: _Call, fitted: pm.Model, false_alarms: float
-) -> Calibration:
+def _collected(found: list[dict[str, Any]], call: _Call, false_alarms: float) -> Calibration:
     """What the simulations found, together."""
     simulations = pd.DataFrame(found).drop(columns="positions").set_index("simulation")
     refused = simulations["refused"] != ""
@@ -273,15 +282,8 @@ def _collected(
             f"{simulations['refused'][refused].iloc[0]} Priors that are narrower, or larger "
             "totals, make such tables rarer."
         )
-    names, elements = [], []
-    for name in call.names:
-        dims = fitted.named_vars_to_dims.get(name) or ()
-        labels = [""]
-        if dims:
-            of_dims = itertools.product(*(fitted.coords[d] for d in dims))
-            labels = [", ".join(map(str, one)) for one in of_dims]
-        names += [name] * len(labels)
-        elements += labels
+    names = [name for name, of_name in call.elements.items() for _ in of_name]
+    elements = [label for of_name in call.elements.values() for label in of_name.values()]
     if call.joint:
         names, elements = [*names, JOINT], [*elements, ""]
     positions = np.stack([one["positions"] for one in found if one["positions"] is not None])
