@@ -282,7 +282,7 @@ def test_intervals_of_the_coverage_study_contain_the_truth_as_often_as_they_say(
 
 def test_calibration_has_each_of_its_models_once_and_explains_what_it_finds():
     table = pd.read_csv(DATA / "calibration.csv")
-    assert set(table["model"]) <= set(load(DATA / "build" / "calibration.py").MODELS)
+    assert table["model"].unique().tolist() == list(load(DATA / "build" / "calibration.py").MODELS)
     assert not table.duplicated(["model", "parameter"]).any()
     assert set(table.loc[table["parameter"] == "log likelihood", "model"]) == set(table["model"])
     assert (table["simulations"] == 200).all() and (table["refused"] == 0).all()
@@ -291,6 +291,39 @@ def test_calibration_has_each_of_its_models_once_and_explains_what_it_finds():
     off = table[table["verdict"] != "right"]
     assert set(off["model"]) <= {name.removesuffix(", again") for name in again}
     assert len(off) <= 1
+
+
+@pytest.mark.parametrize(
+    ("of_models", "parameter", "elements"),
+    [
+        # 6 clusters, 3 contrasts, an intercept and a slope; a table without a predictor has none.
+        ("slopes", "effects", 6 * 3 * 2),
+        ("drift", "drift_steps", 2 * 3),
+        ("price, by cluster", "attribute_slopes_scaled", 6),
+        ("menus unknown", "psi", 2),
+        ("nest", "nest_scale", 1),
+    ],
+)
+def test_a_calibrated_model_has_what_its_name_says(of_models, parameter, elements):
+    table = pd.read_csv(DATA / "calibration.csv")
+    named = table[table["model"].str.startswith(of_models)]
+    found = named[named["parameter"] == parameter].set_index("model")["elements"]
+    assert set(found.index) == set(named["model"]) and (found == elements).all()
+
+
+def test_large_models_passed_the_gate_and_contain_the_truth():
+    table = pd.read_csv(DATA / "large_models.csv")
+    assert table["rows"].is_monotonic_increasing and table["rows"].iloc[[0, -1]].tolist() == [
+        3_000,
+        300_000,
+    ]
+    assert (table["divergences"] == 0).all() and (table["rhat"] < 1.05).all()
+    assert (table[["ess_bulk", "ess_tail"]] > 400).all(axis=None)
+    # Of 1,400 shares or more, from 200 draws of each.
+    assert table["inside_89"].between(0.86, 0.92).all()
+    # Memory does not grow as the draws do.
+    growth = table[["rows", "held_gb", "disk_gb"]].iloc[-1] / table.iloc[0]
+    assert growth["held_gb"] < growth["disk_gb"] / 10
 
 
 def test_counting_at_scale_is_about_as_fast_as_the_same_query_by_hand():
