@@ -92,6 +92,14 @@ def value_by_draw(
         random_seed=random_seed,
         on_unused_input="ignore",
     )
+    n_draws = posterior.sizes["draw"]
+    if draws is None:
+        wanted: Iterable[int] = range(posterior.sizes["chain"] * n_draws)
+    else:
+        # Draws that are on the disk stay there unless they are wanted.
+        chain, draw = np.divmod(np.fromiter(draws, dtype=int), n_draws)
+        read, place = np.unique(draw, return_inverse=True)
+        posterior, wanted = posterior.isel(draw=read), chain * len(read) + place
     columns = []
     for v in free:
         # In the model's order of dims, whatever order the draws are stored in.
@@ -100,9 +108,7 @@ def value_by_draw(
             dims = [d for d in posterior[v.name].dims if d not in ("chain", "draw")]
         stacked = posterior[v.name].transpose("chain", "draw", *dims).to_numpy()
         columns.append(stacked.reshape(-1, *stacked.shape[2:]))
-    if draws is None:
-        draws = range(posterior.sizes["chain"] * posterior.sizes["draw"])
-    for i in draws:
+    for i in wanted:
         yield function(*(column[i] for column in columns))
 
 
