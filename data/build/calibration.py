@@ -39,7 +39,6 @@ MODELS = {
     "normal scatter": ({}, INTERCEPTS | SCATTER | {"scatter": "normal"}),
     "t scatter": ({}, INTERCEPTS | SCATTER | {"scatter": "t"}),
     "drift": ({}, INTERCEPTS | {"drift": "walk"}),
-    "drift and scatter": ({}, INTERCEPTS | SCATTER | {"drift": "walk", "scatter": "normal"}),
     "menus unknown, by row": ({}, INTERCEPTS | UNKNOWN),
     # Once more, with other tables: the first 200 had a verdict other than right.
     "menus unknown, by row, again": ({}, INTERCEPTS | UNKNOWN),

@@ -48,7 +48,7 @@ class TestOneModel:
     def test_with_matrices_ranks_what_varies_in_them(self):
         found = calibrate(
             table(effects="slopes"), covariance="kronecker", simulations=20,
-            sampling={"draws": 100, "tune": 100, "chains": 1}, **REFERENCE,
+            sampling={"draws": 100, "tune": 100, "chains": 2}, **REFERENCE,
         )  # fmt: skip
         elements = found.table["elements"].to_dict()
         # Of a triangle of two rows, what is above the diagonal is 0, and its first entry is 1.
